@@ -1,0 +1,253 @@
+//! The life of one WebSocket, on a thread of its own: it reads, and passes on what it reads.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use tungstenite::error::Error;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
+use tungstenite::{Bytes, Message};
+
+use crate::dispatcher::{Event, Newcomer, Opened};
+use crate::http::read_until_closed;
+use crate::leave::Leave;
+use crate::options::Options;
+use crate::outbound::Outbound;
+use crate::protocol::{self, Dialect};
+use crate::room::Id;
+
+/// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits many times.
+const READ_BYTES: usize = 4 << 10;
+
+/// How long the thread reads on after the last Close, so that the client gets it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a WebSocket is for.
+pub(crate) enum Purpose {
+    /// The chat.
+    Chat(Newcomer),
+    /// To send back what it sends.
+    Echo,
+}
+
+/// One open WebSocket, before its thread runs.
+pub(crate) struct Connection {
+    pub(crate) id: Id,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) purpose: Purpose,
+    /// What came behind the request's head.
+    pub(crate) already_read: Vec<u8>,
+    pub(crate) inbox: Sender<Event>,
+}
+
+impl Connection {
+    /// Serves the client until it leaves. The thread's whole work.
+    pub(crate) fn run(self, options: &Options) {
+        let (dialect, chat) = match self.purpose {
+            Purpose::Chat(newcomer) => (Some(newcomer.dialect), Some(newcomer)),
+            Purpose::Echo => (None, None),
+        };
+        let opened = Opened { outbound: Arc::clone(&self.outbound), chat };
+        // From here on the dispatcher is told when this thread ends, even by a panic.
+        let mut goodbye = Goodbye { id: self.id, outbound: self.outbound, inbox: self.inbox, why: Leave::Bug };
+        if goodbye.inbox.send(Event::Opened(self.id, opened)).is_err() {
+            // There is no dispatcher: the server is ending.
+            goodbye.why = Leave::Shutdown;
+            return;
+        }
+        if let Err(error) = goodbye.outbound.socket().set_read_timeout(options.ping) {
+            goodbye.why = Leave::Vanished(error.kind());
+            return;
+        }
+        let stream = Stream { outbound: Arc::clone(&goodbye.outbound), heard: true, echoes: dialect.is_none() };
+        let mut reader = Reader {
+            websocket: WebSocket::from_partially_read(stream, self.already_read, Role::Server, Some(config(options))),
+            pace: options.rate_limit.map(Pace::new),
+            code: None,
+        };
+        goodbye.why = match dialect {
+            Some(dialect) => reader.chat(goodbye.id, dialect, &goodbye.inbox),
+            None => reader.echo(),
+        };
+    }
+}
+
+fn config(options: &Options) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        // Whole frames go to the Outbound at once, which is the one buffer there is.
+        .write_buffer_size(0)
+        .max_message_size(Some(options.max_message))
+        .max_frame_size(Some(options.max_message))
+}
+
+struct Reader {
+    websocket: WebSocket<Stream>,
+    pace: Option<Pace>,
+    /// The code in the client's Close, once that has come.
+    code: Option<u16>,
+}
+
+impl Reader {
+    /// Passes requests on until the client leaves. Waits for the client, or for room in the dispatcher's inbox.
+    fn chat(&mut self, id: Id, dialect: Dialect, inbox: &Sender<Event>) -> Leave {
+        loop {
+            match self.next() {
+                Ok(Message::Text(text)) => {
+                    log::trace!("{id}: {text:?}");
+                    if inbox.send(Event::Asked(id, protocol::decode(dialect, &text))).is_err() {
+                        return Leave::Bug;
+                    }
+                }
+                Ok(_) => {}
+                Err(why) => return why,
+            }
+        }
+    }
+
+    /// Sends everything back. Waits for the client to send, or to take what was sent.
+    fn echo(&mut self) -> Leave {
+        loop {
+            let (opcode, payload) = match self.next() {
+                Ok(Message::Text(text)) => (Data::Text, Bytes::from(text)),
+                Ok(Message::Binary(bytes)) => (Data::Binary, bytes),
+                Ok(_) => continue,
+                Err(why) => return why,
+            };
+            self.outbound().send_waiting(protocol::frame(OpCode::Data(opcode), &payload));
+        }
+    }
+
+    fn outbound(&self) -> &Arc<Outbound> {
+        &self.websocket.get_ref().outbound
+    }
+
+    /// The next message, or why there is none any more.
+    fn next(&mut self) -> Result<Message, Leave> {
+        loop {
+            match self.websocket.read() {
+                Ok(Message::Close(frame)) => self.code = frame.map(|frame| frame.code.into()),
+                Ok(message) => {
+                    if let Some(pace) = &mut self.pace {
+                        pace.keep();
+                    }
+                    return Ok(message);
+                }
+                Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    self.silence()?;
+                }
+                Err(error) => {
+                    return Err(match Leave::from_read(error) {
+                        Leave::Closed(_) => Leave::Closed(self.code),
+                        why => why,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Not a byte for the heartbeat's period.
+    fn silence(&mut self) -> Result<(), Leave> {
+        let heard = std::mem::take(&mut self.websocket.get_mut().heard);
+        if !heard {
+            return Err(Leave::PingTimeout);
+        }
+        self.outbound().send(protocol::ping());
+        Ok(())
+    }
+}
+
+/// Slows a client down to its rate by making its thread wait: what it sends then stays in its own TCP window.
+struct Pace {
+    per_message: Duration,
+    burst: Duration,
+    /// When everything sent so far was due at that rate; up to a burst in the past.
+    due: Instant,
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Pace {
+        let burst = Duration::from_secs(1);
+        let now = Instant::now();
+        Pace { per_message: burst / per_second, burst, due: now.checked_sub(burst).unwrap_or(now) }
+    }
+
+    /// Accounts for one message.
+    fn keep(&mut self) {
+        let now = Instant::now();
+        let earliest = now.checked_sub(self.burst).unwrap_or(self.due);
+        self.due = self.due.max(earliest) + self.per_message;
+        thread::sleep(self.due.saturating_duration_since(now));
+    }
+}
+
+/// The socket as tungstenite sees it: reads come from it, writes go to the outbound channel.
+struct Stream {
+    outbound: Arc<Outbound>,
+    /// Something came since the last Ping. A client that has just shaken hands counts as heard.
+    heard: bool,
+    echoes: bool,
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.outbound.socket().read(buf) {
+                // Signals end a read that has a timeout, even where system calls are restarted.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    self.heard |= n > 0;
+                    return Ok(n);
+                }
+                error => return error,
+            }
+        }
+    }
+}
+
+/// tungstenite writes the pongs and the reply to a Close by itself, each frame in one write.
+impl Write for Stream {
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        const CLOSE: u8 = 0x88;
+        let bytes = Bytes::copy_from_slice(frame);
+        match frame.first() {
+            Some(&CLOSE) => self.outbound.close(bytes),
+            _ if self.echoes => self.outbound.send_waiting(bytes),
+            _ => self.outbound.send(bytes),
+        }
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tells the client and the dispatcher that this connection has ended, whichever way its thread goes.
+struct Goodbye {
+    id: Id,
+    outbound: Arc<Outbound>,
+    inbox: Sender<Event>,
+    why: Leave,
+}
+
+impl Drop for Goodbye {
+    fn drop(&mut self) {
+        // When it was cut off, what the read said is only a consequence.
+        let why = self.outbound.cut_reason().unwrap_or_else(|| self.why.clone());
+        if let Some(code) = why.close_code() {
+            self.outbound.close(protocol::close(code, ""));
+        }
+        // The dispatcher is gone only when the server ends, and then nobody has to know.
+        let _ = self.inbox.send(Event::Left(self.id, why.clone()));
+        let last_word = matches!(why, Leave::Closed(_)) || why.close_code().is_some();
+        if last_word && read_until_closed(self.outbound.socket(), LINGER) {
+            self.outbound.end();
+        } else {
+            self.outbound.cut(why);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The one thread that knows who is connected. It owns the connection list and the room, takes what the connections'
+//! threads send, and puts frames into their outbound channels.
+//!
+//! It waits for its inbox to have something, and for nothing else: not for a socket, not for a full channel.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use tungstenite::Bytes;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::leave::Leave;
+use crate::outbound::Outbound;
+use crate::protocol::{self, Dialect, Request, Told};
+use crate::room::{Id, Next, Room, To};
+
+/// A batch ends when it holds this many bytes of frames: enough to make one write per client worth its price, little
+/// enough for the socket buffer of a client that reads to take at once.
+pub(crate) const BATCH_BYTES: usize = 64 << 10;
+
+/// How long a client may take to answer a Close of the dispatcher's before it is cut off.
+pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(5);
+
+/// What the dispatcher is told by the other threads.
+pub(crate) enum Event {
+    /// A WebSocket is open.
+    Opened(Id, Opened),
+    /// A chat client asks for something.
+    Asked(Id, Request<'static>),
+    /// A WebSocket's thread is done with it.
+    Left(Id, Leave),
+    /// Is the dispatcher well? It answers by this channel, which must have room.
+    Health(Sender<()>),
+    /// Close everybody's connection, and that of whoever still comes.
+    Stop,
+}
+
+/// A new WebSocket.
+pub(crate) struct Opened {
+    pub(crate) outbound: Arc<Outbound>,
+    /// What a chat client is. `None` for one that only wants its echo.
+    pub(crate) chat: Option<Newcomer>,
+}
+
+/// A new chat client.
+pub(crate) struct Newcomer {
+    pub(crate) dialect: Dialect,
+    /// The name it asks for.
+    pub(crate) name: Option<String>,
+}
+
+/// One line of the connection list.
+struct Seat {
+    outbound: Arc<Outbound>,
+    dialect: Option<Dialect>,
+    /// How much of its dialect's batch this client has been sent, or was not here for.
+    seen: usize,
+}
+
+/// Frames for everybody who speaks one dialect.
+#[derive(Default)]
+struct Batch {
+    frames: Vec<u8>,
+    /// How many chat clients speak it. Nothing is encoded for none.
+    speakers: usize,
+}
+
+/// What to tell whom. Apart from the room, so that the room can call it.
+#[derive(Default)]
+struct Audience {
+    seats: HashMap<Id, Seat>,
+    /// One for each dialect, in the order of [`Dialect::ALL`].
+    batches: [Batch; Dialect::ALL.len()],
+}
+
+/// The thread's own state.
+struct Dispatcher {
+    room: Room,
+    audience: Audience,
+    /// Who was sent a Close, and by when it must have left. One grace for all, so the first is due first.
+    closing: VecDeque<(Instant, Id)>,
+    stopping: bool,
+}
+
+/// Serves the inbox until every sender is gone, which is when every connection's thread has ended and the acceptor too.
+pub(crate) fn run(inbox: &Receiver<Event>) {
+    let mut dispatcher =
+        Dispatcher { room: Room::default(), audience: Audience::default(), closing: VecDeque::new(), stopping: false };
+    while let Some(event) = dispatcher.next(inbox) {
+        dispatcher.handle(event);
+        while !dispatcher.audience.batch_is_full() {
+            match inbox.try_recv() {
+                Ok(event) => dispatcher.handle(event),
+                Err(_) => break,
+            }
+        }
+        dispatcher.audience.flush();
+    }
+}
+
+impl Dispatcher {
+    /// The next event, or `None` when none can come any more. Cuts off those whose grace ends meanwhile.
+    fn next(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
+        while let Some(&(due, id)) = self.closing.front() {
+            match inbox.recv_deadline(due) {
+                Ok(event) => return Some(event),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.closing.pop_front();
+                    if let Some(seat) = self.audience.seats.get(&id) {
+                        seat.outbound.cut(if self.stopping { Leave::Shutdown } else { Leave::NoReply });
+                    }
+                }
+            }
+        }
+        inbox.recv().ok()
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Asked(id, request) => {
+                if let (Request::Quit, Some(name)) = (&request, self.room.name(id)) {
+                    log::info!("{name} quits; {} stay", self.room.users() - 1);
+                }
+                let audience = &mut self.audience;
+                if self.room.handle(id, request, &mut |to, told| audience.tell(to, told)) == Next::Quits {
+                    self.close(id, CloseCode::Normal, "bye");
+                }
+            }
+            Event::Opened(id, opened) => self.open(id, opened),
+            Event::Left(id, why) => self.left(id, &why),
+            Event::Health(answer) => {
+                // Nobody may wait for it any more.
+                let _ = answer.try_send(());
+            }
+            Event::Stop => {
+                self.stopping = true;
+                self.audience.flush();
+                let ids: Vec<Id> = self.audience.seats.keys().copied().collect();
+                log::info!("stopping: {} to close", ids.len());
+                ids.into_iter().for_each(|id| self.close(id, CloseCode::Away, "the server stops"));
+            }
+        }
+    }
+
+    fn open(&mut self, id: Id, Opened { outbound, chat }: Opened) {
+        let peer = outbound.peer();
+        let dialect = chat.as_ref().map(|newcomer| newcomer.dialect);
+        self.audience.insert(id, Seat { outbound, dialect, seen: 0 });
+        if self.stopping {
+            return self.close(id, CloseCode::Away, "the server stops");
+        }
+        let Some(newcomer) = chat else {
+            return log::info!("echo client {peer} came");
+        };
+        let audience = &mut self.audience;
+        self.room.join(id, newcomer.name.as_deref(), &mut |to, told| audience.tell(to, told));
+        log::info!("{} came from {peer}; {} here", self.room.name(id).unwrap_or_default(), self.room.users());
+    }
+
+    fn left(&mut self, id: Id, why: &Leave) {
+        let Some(seat) = self.audience.remove(id) else {
+            return;
+        };
+        let peer = seat.outbound.peer();
+        let why = if self.stopping { &Leave::Shutdown } else { why };
+        match self.room.name(id) {
+            Some(name) => log::info!("{name} left from {peer}: {why}; {} here", self.room.users() - 1),
+            None => log::info!("{peer} is gone: {why}"),
+        }
+        let audience = &mut self.audience;
+        self.room.leave(id, &mut |to, told| audience.tell(to, told));
+    }
+
+    /// Sends a client its last frames.
+    fn close(&mut self, id: Id, code: CloseCode, reason: &'static str) {
+        self.audience.send_unseen(id, &[]);
+        if let Some(seat) = self.audience.seats.get(&id) {
+            seat.outbound.close(protocol::close(code, reason));
+            self.closing.push_back((Instant::now() + CLOSE_GRACE, id));
+        }
+    }
+}
+
+impl Audience {
+    fn insert(&mut self, id: Id, mut seat: Seat) {
+        if let Some(dialect) = seat.dialect {
+            let batch = &mut self.batches[dialect as usize];
+            batch.speakers += 1;
+            seat.seen = batch.frames.len();
+        }
+        self.seats.insert(id, seat);
+    }
+
+    fn remove(&mut self, id: Id) -> Option<Seat> {
+        let seat = self.seats.remove(&id)?;
+        if let Some(dialect) = seat.dialect {
+            self.batches[dialect as usize].speakers -= 1;
+        }
+        Some(seat)
+    }
+
+    fn tell(&mut self, to: To, told: &Told<'_>) {
+        match to {
+            To::All => self.append(told),
+            To::One(id) => {
+                if let Some(dialect) = self.seats.get(&id).and_then(|seat| seat.dialect) {
+                    let mut frames = Vec::new();
+                    protocol::encode(dialect, told, &mut frames);
+                    self.send_unseen(id, &frames);
+                }
+            }
+            To::Others(id) => {
+                self.send_unseen(id, &[]);
+                self.append(told);
+                if let Some(seat) = self.seats.get_mut(&id)
+                    && let Some(dialect) = seat.dialect
+                {
+                    seat.seen = self.batches[dialect as usize].frames.len();
+                }
+            }
+        }
+    }
+
+    /// Adds to the batches, encoded once for each dialect that somebody speaks.
+    fn append(&mut self, told: &Told<'_>) {
+        for (dialect, batch) in Dialect::ALL.into_iter().zip(&mut self.batches) {
+            if batch.speakers > 0 {
+                protocol::encode(dialect, told, &mut batch.frames);
+            }
+        }
+    }
+
+    /// Sends one client what it has not seen of the batch, and these frames behind it: its order is everybody's.
+    fn send_unseen(&mut self, id: Id, frames: &[u8]) {
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let Some(dialect) = seat.dialect else { return };
+        let batch = &self.batches[dialect as usize].frames;
+        let unseen = [&batch[seat.seen..], frames].concat();
+        seat.seen = batch.len();
+        if !unseen.is_empty() {
+            seat.outbound.send(unseen.into());
+        }
+    }
+
+    fn batch_is_full(&self) -> bool {
+        self.batches.iter().any(|batch| batch.frames.len() >= BATCH_BYTES)
+    }
+
+    /// Hands the batches to everybody: one buffer for all who speak a dialect.
+    fn flush(&mut self) {
+        let shared = self.batches.each_mut().map(|batch| {
+            let frames = Bytes::copy_from_slice(&batch.frames);
+            batch.frames.clear();
+            batch.frames.shrink_to(2 * BATCH_BYTES);
+            frames
+        });
+        if shared.iter().all(Bytes::is_empty) {
+            return;
+        }
+        for seat in self.seats.values_mut() {
+            let Some(dialect) = seat.dialect else { continue };
+            let unseen = shared[dialect as usize].slice(seat.seen..);
+            seat.seen = 0;
+            if !unseen.is_empty() {
+                seat.outbound.send(unseen);
+            }
+        }
+    }
+}

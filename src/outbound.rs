@@ -1,0 +1,308 @@
+//! The outbound channel of one client, and who writes what is in it to the socket.
+//!
+//! # Rules
+//!
+//! 1. Every byte for a client goes through [`Outbound::send`], [`send_waiting`](Outbound::send_waiting) or
+//!    [`close`](Outbound::close), so whole frames never interleave.
+//! 2. `send` and `close` never wait for the client, whichever thread calls them: a full socket is a writer
+//!    thread's business.
+//! 3. One thread at a time writes: the holder of `drain`. Whoever puts something in tries to become it; who fails
+//!    may leave, because the holder looks into the channel again after letting go.
+//! 4. What waits is bounded in bytes, bookkeeping included. Over the bound, or past the write deadline, the client
+//!    is cut off, and nobody else notices.
+//! 5. A Close is the last thing that is written; the write side of the socket is shut down behind it
+//!    (RFC 6455, section 1.4: after sending a Close an endpoint sends no further data).
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use tungstenite::Bytes;
+
+use crate::STACK_BYTES;
+use crate::leave::Leave;
+
+/// How long a client that has fallen behind may take none of the bytes that wait for it.
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a writer thread stays after its client has caught up: a client that hovers at the edge costs one thread,
+/// not one thread start per burst.
+const RETIRE_AFTER: Duration = Duration::from_millis(500);
+
+/// What one queued item costs beside its bytes: its slot in the channel and the header of a buffer that may be its own.
+const ITEM_BYTES: usize = 128;
+
+enum Item {
+    /// One or more whole frames.
+    Frames(Bytes),
+    /// A Close frame.
+    Close(Bytes),
+}
+
+impl Item {
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Item::Frames(bytes) | Item::Close(bytes) => bytes,
+        }
+    }
+}
+
+/// What the holder of the drain knows.
+#[derive(Default)]
+struct Drain {
+    /// The item that is being written, and how many of its bytes the socket has taken.
+    current: Option<(Item, usize)>,
+    /// A writer thread has been started, or is about to be, and nobody else may write.
+    writer: bool,
+    /// The Close has been written: what is still found in the channel came too late.
+    finished: bool,
+}
+
+/// The way to one client. Shared by its own thread, the dispatcher, and the writer thread it may have.
+pub(crate) struct Outbound {
+    socket: TcpStream,
+    peer: SocketAddr,
+    items: (Sender<Item>, Receiver<Item>),
+    drain: Mutex<Drain>,
+    /// Bytes in `items` and in `drain.current`, with [`ITEM_BYTES`] for each item.
+    backlog: AtomicUsize,
+    max_backlog: usize,
+    /// A Close has been queued, or the client was cut off: nothing more is accepted.
+    closed: AtomicBool,
+    /// Why the client was cut off, if it was.
+    cut: OnceLock<Leave>,
+}
+
+impl Outbound {
+    /// Takes the socket over, a blocking one. More than `max_backlog` waiting bytes cut the client off.
+    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, max_backlog: usize) -> io::Result<Arc<Outbound>> {
+        socket.set_write_timeout(Some(WRITE_DEADLINE))?;
+        Ok(Arc::new(Outbound {
+            socket,
+            peer,
+            items: crossbeam_channel::unbounded(),
+            drain: Mutex::default(),
+            backlog: AtomicUsize::new(0),
+            max_backlog,
+            closed: AtomicBool::new(false),
+            cut: OnceLock::new(),
+        }))
+    }
+
+    /// The socket, for reading and for its options. Only this module writes to it.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Where the client is.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Why the client was cut off, if it was.
+    pub(crate) fn cut_reason(&self) -> Option<Leave> {
+        self.cut.get().cloned()
+    }
+
+    /// Queues whole frames and writes what the socket takes at once. Any thread; never waits for the client.
+    pub(crate) fn send(self: &Arc<Self>, frames: Bytes) {
+        if self.put(Item::Frames(frames)) {
+            self.drain_now();
+        }
+    }
+
+    /// Queues whole frames and writes all that is queued, waiting for a slow client up to the write deadline.
+    ///
+    /// For a connection whose only source is its own thread, which slows its client down by not reading meanwhile.
+    pub(crate) fn send_waiting(self: &Arc<Self>, frames: Bytes) {
+        if !self.put(Item::Frames(frames)) {
+            return;
+        }
+        match self.drain.lock() {
+            Ok(mut drain) => self.write_waiting(&mut drain),
+            Err(_) => self.cut(Leave::Bug),
+        }
+        self.look_again();
+    }
+
+    /// Queues a Close frame as the last thing that this client gets. Any thread; never waits for the client.
+    pub(crate) fn close(self: &Arc<Self>, frame: Bytes) {
+        if !self.closed.swap(true, Ordering::Relaxed) {
+            self.queue(Item::Close(frame));
+            self.drain_now();
+        }
+    }
+
+    /// Ends the connection now, whatever still waits. The first reason is the one that counts. Any thread.
+    pub(crate) fn cut(&self, why: Leave) {
+        self.closed.store(true, Ordering::Relaxed);
+        if self.cut.set(why).is_ok() {
+            // Without this the kernel would keep what the client never read, megabytes of it, long after us.
+            // Neither call can fail in a way that leaves something to do: the connection may be gone already.
+            let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Ends the connection after its last word: what the kernel still has to send is sent. Its own thread.
+    pub(crate) fn end(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        // An error means that the connection is gone already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Puts an item into the channel if the client still accepts any and has room for it.
+    fn put(&self, item: Item) -> bool {
+        if self.closed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let backlog = self.queue(item);
+        if backlog > self.max_backlog {
+            self.cut(Leave::TooSlow { backlog });
+            return false;
+        }
+        true
+    }
+
+    /// Returns the backlog with this item in it.
+    fn queue(&self, item: Item) -> usize {
+        let cost = item.bytes().len() + ITEM_BYTES;
+        let before = self.backlog.fetch_add(cost, Ordering::Relaxed);
+        // This struct holds both ends, so the channel cannot be disconnected.
+        let _ = self.items.0.send(item);
+        before + cost
+    }
+
+    fn drain_now(self: &Arc<Self>) {
+        loop {
+            // Pairs with the fence in `look_again`: either this thread gets the lock, or the one that held it
+            // sees our item. Neither the lock's nor the channel's own ordering promises that.
+            fence(Ordering::SeqCst);
+            let mut drain = match self.drain.try_lock() {
+                Ok(drain) => drain,
+                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::Poisoned(_)) => return self.cut(Leave::Bug),
+            };
+            if drain.writer {
+                return;
+            }
+            if let Err(full) = self.write_queued(&mut drain, |bytes| send_now(&self.socket, bytes)) {
+                return self.got_stuck(drain, full);
+            }
+            drop(drain);
+            fence(Ordering::SeqCst);
+            if self.items.1.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// After the drain was let go by somebody who waited: what came meanwhile.
+    fn look_again(self: &Arc<Self>) {
+        fence(Ordering::SeqCst);
+        if !self.items.1.is_empty() {
+            self.drain_now();
+        }
+    }
+
+    /// The socket takes nothing more, or is broken.
+    fn got_stuck(self: &Arc<Self>, mut drain: MutexGuard<'_, Drain>, error: io::Error) {
+        if error.kind() != ErrorKind::WouldBlock {
+            return self.cut(Leave::Vanished(error.kind()));
+        }
+        drain.writer = true;
+        drop(drain);
+        log::debug!("{} has fallen behind, a writer thread takes over", self.peer);
+        let outbound = Arc::clone(self);
+        let writer = thread::Builder::new().name("writer".into()).stack_size(STACK_BYTES);
+        if writer.spawn(move || outbound.run_writer()).is_err() {
+            self.cut(Leave::NoThread);
+        }
+    }
+
+    /// The writer thread: holds the drain until the client has caught up and stayed so, or is cut off.
+    fn run_writer(self: Arc<Self>) {
+        let _guard = CutOnPanic(&self);
+        let Ok(mut drain) = self.drain.lock() else {
+            return self.cut(Leave::Bug);
+        };
+        log::debug!("{}: writing behind", self.peer);
+        loop {
+            self.write_waiting(&mut drain);
+            if drain.finished || self.cut.get().is_some() {
+                return;
+            }
+            match self.items.1.recv_timeout(RETIRE_AFTER) {
+                Ok(item) => drain.current = Some((item, 0)),
+                Err(_) => break,
+            }
+        }
+        drain.writer = false;
+        drop(drain);
+        log::debug!("{} has caught up", self.peer);
+        self.look_again();
+    }
+
+    /// Writes everything queued, waiting up to [`WRITE_DEADLINE`] each time the socket takes nothing.
+    fn write_waiting(&self, drain: &mut Drain) {
+        if let Err(error) = self.write_queued(drain, |bytes| (&self.socket).write(bytes)) {
+            self.cut(match error.kind() {
+                // How a blocking socket with a timeout reports that the time is over.
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Leave::Stuck,
+                kind => Leave::Vanished(kind),
+            });
+        }
+    }
+
+    /// Writes until the channel is empty or `write` fails; what the socket did not take stays in the drain.
+    fn write_queued(&self, drain: &mut Drain, write: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
+        while let Some((item, mut written)) = drain.current.take().or_else(|| Some((self.items.1.try_recv().ok()?, 0))) {
+            while !drain.finished && written < item.bytes().len() {
+                match write(&item.bytes()[written..]) {
+                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                    Ok(n) => written += n,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        drain.current = Some((item, written));
+                        return Err(error);
+                    }
+                }
+            }
+            self.backlog.fetch_sub(item.bytes().len() + ITEM_BYTES, Ordering::Relaxed);
+            if let Item::Close(_) = item {
+                drain.finished = true;
+                // An error means that the connection is gone already.
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A send that takes what fits into the socket's buffer and never waits, though the socket is a blocking one.
+#[cfg(unix)]
+fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    use rustix::net::SendFlags;
+    Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+}
+
+/// Without such a send every frame goes by the writer thread.
+#[cfg(not(unix))]
+fn send_now(_: &TcpStream, _: &[u8]) -> io::Result<usize> {
+    Err(ErrorKind::WouldBlock.into())
+}
+
+/// A writer that panics would leave a client that hears nothing and is never missed.
+struct CutOnPanic<'a>(&'a Outbound);
+
+impl Drop for CutOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cut(Leave::Bug);
+        }
+    }
+}

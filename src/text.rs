@@ -1,0 +1,116 @@
+//! What is accepted as a text and as a name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The longest name, in characters, which are bytes here.
+pub const MAX_NAME: usize = 32;
+
+/// A text that can't forge a line or drive a terminal: control characters (line breaks too) are spaces, and what
+/// reorders the characters around it is gone. Everything else stays as it came.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    // What is to be changed is ASCII, or begins with one of these two bytes in UTF-8: most texts pass right here.
+    let plain = text.bytes().all(|byte| byte >= b' ' && !matches!(byte, 0x7f | 0xc2 | 0xe2));
+    if plain || !text.chars().any(|c| c.is_control() || reorders(c)) {
+        return Cow::Borrowed(text);
+    }
+    let kept = text.chars().filter(|&c| !reorders(c));
+    Cow::Owned(kept.map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
+
+/// Bidirectional embeddings, overrides and isolates. The marks U+200E and U+200F, which scripts need, are not among them.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Why a name can't be had.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum BadName {
+    /// Not of the form that names have.
+    Form,
+    /// Kept for the server's own use.
+    Reserved,
+    /// Somebody here has it.
+    Taken,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadName::Form => write!(f, "a name is 1 to {MAX_NAME} of A-Z a-z 0-9 _ -"),
+            BadName::Reserved => write!(f, "it is reserved, choose another"),
+            BadName::Taken => write!(f, "it is taken, choose another"),
+        }
+    }
+}
+
+/// Whether this could be somebody's name, if nobody has it: a counter's name, `you` and `server` can't.
+pub(crate) fn check_name(name: &str) -> Result<(), BadName> {
+    let of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(of_names) {
+        return Err(BadName::Form);
+    }
+    let lower = name.to_ascii_lowercase();
+    let counted = lower.strip_prefix("user").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.is_empty());
+    if counted || lower == "you" || lower == "server" {
+        return Err(BadName::Reserved);
+    }
+    Ok(())
+}
+
+/// The beginning of what somebody typed, short enough to be repeated in an answer.
+pub(crate) fn shown(typed: &str) -> String {
+    let end = typed.char_indices().nth(MAX_NAME).map(|(at, _)| at);
+    match end {
+        Some(end) => format!("{}…", &typed[..end]),
+        None => typed.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_text_of_any_script_passes_unchanged() {
+        let family = "👩\u{200d}👩\u{200d}👧";
+        for text in ["", " ", "hello", "[user0]: hi", "žluťoučký 🐎", family, "שלום \u{200f}", "مرحبا", "日本語", "naïve é\u{a0}x", "— … €"] {
+            assert!(matches!(clean(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn controls_become_spaces_and_overrides_vanish() {
+        let cases = [
+            ("one\ntwo\r\nthree", "one two  three"),
+            ("\0\t\u{1b}[2J\u{7f}", "   [2J "),
+            ("\u{85}\u{9b}31m", "  31m"),
+            ("a\u{202e}b\u{202a}c\u{2066}d\u{2069}e", "abcde"),
+            ("\u{202e}", ""),
+        ];
+        for (typed, kept) in cases {
+            assert_eq!(clean(typed), kept, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_a_form_and_some_are_reserved() {
+        let longest = "x".repeat(MAX_NAME);
+        for name in ["a", "Alice", "a-b_c", "007", "user", "user0x", "users1", "yourself", &longest] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        let too_long = "x".repeat(MAX_NAME + 1);
+        for name in ["", " ", "a b", "é", "a.b", "a\n", "[x]", &too_long] {
+            assert_eq!(check_name(name), Err(BadName::Form), "{name:?}");
+        }
+        for name in ["user0", "USER17", "You", "server", "SERVER", "user00000000000000000000"] {
+            assert_eq!(check_name(name), Err(BadName::Reserved), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_again_is_short() {
+        assert_eq!(shown("bob"), "bob");
+        assert_eq!(shown(&"é".repeat(1000)), format!("{}…", "é".repeat(MAX_NAME)));
+    }
+}
