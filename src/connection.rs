@@ -50,9 +50,17 @@ impl Connection {
             Purpose::Chat(newcomer) => (Some(newcomer.dialect), Some(newcomer)),
             Purpose::Echo => (None, None),
         };
-        let opened = Opened { outbound: Arc::clone(&self.outbound), chat };
+        let opened = Opened {
+            outbound: Arc::clone(&self.outbound),
+            chat,
+        };
         // From here on the dispatcher is told when this thread ends, even by a panic.
-        let mut goodbye = Goodbye { id: self.id, outbound: self.outbound, inbox: self.inbox, why: Leave::Bug };
+        let mut goodbye = Goodbye {
+            id: self.id,
+            outbound: self.outbound,
+            inbox: self.inbox,
+            why: Leave::Bug,
+        };
         if goodbye.inbox.send(Event::Opened(self.id, opened)).is_err() {
             // There is no dispatcher: the server is ending.
             goodbye.why = Leave::Shutdown;
@@ -62,9 +70,18 @@ impl Connection {
             goodbye.why = Leave::Vanished(error.kind());
             return;
         }
-        let stream = Stream { outbound: Arc::clone(&goodbye.outbound), heard: true, echoes: dialect.is_none() };
+        let stream = Stream {
+            outbound: Arc::clone(&goodbye.outbound),
+            heard: true,
+            echoes: dialect.is_none(),
+        };
         let mut reader = Reader {
-            websocket: WebSocket::from_partially_read(stream, self.already_read, Role::Server, Some(config(options))),
+            websocket: WebSocket::from_partially_read(
+                stream,
+                self.already_read,
+                Role::Server,
+                Some(config(options)),
+            ),
             pace: options.rate_limit.map(Pace::new),
             code: None,
         };
@@ -98,7 +115,10 @@ impl Reader {
             match self.next() {
                 Ok(Message::Text(text)) => {
                     log::trace!("{id}: {text:?}");
-                    if inbox.send(Event::Asked(id, protocol::decode(dialect, &text))).is_err() {
+                    if inbox
+                        .send(Event::Asked(id, protocol::decode(dialect, &text)))
+                        .is_err()
+                    {
                         return Leave::Bug;
                     }
                 }
@@ -117,7 +137,8 @@ impl Reader {
                 Ok(_) => continue,
                 Err(why) => return why,
             };
-            self.outbound().send_waiting(protocol::frame(OpCode::Data(opcode), &payload));
+            self.outbound()
+                .send_waiting(protocol::frame(OpCode::Data(opcode), &payload));
         }
     }
 
@@ -136,7 +157,9 @@ impl Reader {
                     }
                     return Ok(message);
                 }
-                Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(Error::Io(error))
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     self.silence()?;
                 }
                 Err(error) => {
@@ -172,7 +195,11 @@ impl Pace {
     fn new(per_second: u32) -> Pace {
         let burst = Duration::from_secs(1);
         let now = Instant::now();
-        Pace { per_message: burst / per_second, burst, due: now.checked_sub(burst).unwrap_or(now) }
+        Pace {
+            per_message: burst / per_second,
+            burst,
+            due: now.checked_sub(burst).unwrap_or(now),
+        }
     }
 
     /// Accounts for one message.
@@ -237,7 +264,10 @@ struct Goodbye {
 impl Drop for Goodbye {
     fn drop(&mut self) {
         // When it was cut off, what the read said is only a consequence.
-        let why = self.outbound.cut_reason().unwrap_or_else(|| self.why.clone());
+        let why = self
+            .outbound
+            .cut_reason()
+            .unwrap_or_else(|| self.why.clone());
         if let Some(code) = why.close_code() {
             self.outbound.close(protocol::close(code, ""));
         }

@@ -86,8 +86,12 @@ struct Dispatcher {
 
 /// Serves the inbox until every sender is gone, which is when every connection's thread has ended and the acceptor too.
 pub(crate) fn run(inbox: &Receiver<Event>) {
-    let mut dispatcher =
-        Dispatcher { room: Room::default(), audience: Audience::default(), closing: VecDeque::new(), stopping: false };
+    let mut dispatcher = Dispatcher {
+        room: Room::default(),
+        audience: Audience::default(),
+        closing: VecDeque::new(),
+        stopping: false,
+    };
     while let Some(event) = dispatcher.next(inbox) {
         dispatcher.handle(event);
         while !dispatcher.audience.batch_is_full() {
@@ -110,7 +114,11 @@ impl Dispatcher {
                 Err(RecvTimeoutError::Timeout) => {
                     self.closing.pop_front();
                     if let Some(seat) = self.audience.seats.get(&id) {
-                        seat.outbound.cut(if self.stopping { Leave::Shutdown } else { Leave::NoReply });
+                        seat.outbound.cut(if self.stopping {
+                            Leave::Shutdown
+                        } else {
+                            Leave::NoReply
+                        });
                     }
                 }
             }
@@ -125,7 +133,11 @@ impl Dispatcher {
                     log::info!("{name} quits; {} stay", self.room.users() - 1);
                 }
                 let audience = &mut self.audience;
-                if self.room.handle(id, request, &mut |to, told| audience.tell(to, told)) == Next::Quits {
+                if self
+                    .room
+                    .handle(id, request, &mut |to, told| audience.tell(to, told))
+                    == Next::Quits
+                {
                     self.close(id, CloseCode::Normal, "bye");
                 }
             }
@@ -140,7 +152,8 @@ impl Dispatcher {
                 self.audience.flush();
                 let ids: Vec<Id> = self.audience.seats.keys().copied().collect();
                 log::info!("stopping: {} to close", ids.len());
-                ids.into_iter().for_each(|id| self.close(id, CloseCode::Away, "the server stops"));
+                ids.into_iter()
+                    .for_each(|id| self.close(id, CloseCode::Away, "the server stops"));
             }
         }
     }
@@ -148,7 +161,14 @@ impl Dispatcher {
     fn open(&mut self, id: Id, Opened { outbound, chat }: Opened) {
         let peer = outbound.peer();
         let dialect = chat.as_ref().map(|newcomer| newcomer.dialect);
-        self.audience.insert(id, Seat { outbound, dialect, seen: 0 });
+        self.audience.insert(
+            id,
+            Seat {
+                outbound,
+                dialect,
+                seen: 0,
+            },
+        );
         if self.stopping {
             return self.close(id, CloseCode::Away, "the server stops");
         }
@@ -156,8 +176,15 @@ impl Dispatcher {
             return log::info!("echo client {peer} came");
         };
         let audience = &mut self.audience;
-        self.room.join(id, newcomer.name.as_deref(), &mut |to, told| audience.tell(to, told));
-        log::info!("{} came from {peer}; {} here", self.room.name(id).unwrap_or_default(), self.room.users());
+        self.room
+            .join(id, newcomer.name.as_deref(), &mut |to, told| {
+                audience.tell(to, told)
+            });
+        log::info!(
+            "{} came from {peer}; {} here",
+            self.room.name(id).unwrap_or_default(),
+            self.room.users()
+        );
     }
 
     fn left(&mut self, id: Id, why: &Leave) {
@@ -167,7 +194,10 @@ impl Dispatcher {
         let peer = seat.outbound.peer();
         let why = if self.stopping { &Leave::Shutdown } else { why };
         match self.room.name(id) {
-            Some(name) => log::info!("{name} left from {peer}: {why}; {} here", self.room.users() - 1),
+            Some(name) => log::info!(
+                "{name} left from {peer}: {why}; {} here",
+                self.room.users() - 1
+            ),
             None => log::info!("{peer} is gone: {why}"),
         }
         let audience = &mut self.audience;
@@ -235,7 +265,9 @@ impl Audience {
 
     /// Sends one client what it has not seen of the batch, and these frames behind it: its order is everybody's.
     fn send_unseen(&mut self, id: Id, frames: &[u8]) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let Some(seat) = self.seats.get_mut(&id) else {
+            return;
+        };
         let Some(dialect) = seat.dialect else { return };
         let batch = &self.batches[dialect as usize].frames;
         let unseen = [&batch[seat.seen..], frames].concat();
@@ -246,7 +278,9 @@ impl Audience {
     }
 
     fn batch_is_full(&self) -> bool {
-        self.batches.iter().any(|batch| batch.frames.len() >= BATCH_BYTES)
+        self.batches
+            .iter()
+            .any(|batch| batch.frames.len() >= BATCH_BYTES)
     }
 
     /// Hands the batches to everybody: one buffer for all who speak a dialect.
@@ -261,7 +295,9 @@ impl Audience {
             return;
         }
         for seat in self.seats.values_mut() {
-            let Some(dialect) = seat.dialect else { continue };
+            let Some(dialect) = seat.dialect else {
+                continue;
+            };
             let unseen = shared[dialect as usize].slice(seat.seen..);
             seat.seen = 0;
             if !unseen.is_empty() {

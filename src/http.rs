@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
-use tungstenite::handshake::server::{Request, Response, create_response, write_response};
+use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
@@ -56,7 +56,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// A status such as `404 Not Found`, and one line for a person to read.
     pub(crate) fn new(status: &'static str, body: impl Into<Cow<'static, str>>) -> Answer {
-        Answer { status, headers: "Content-Type: text/plain; charset=utf-8\r\n".into(), body: body.into() }
+        Answer {
+            status,
+            headers: "Content-Type: text/plain; charset=utf-8\r\n".into(),
+            body: body.into(),
+        }
     }
 
     fn with(mut self, header: &str) -> Answer {
@@ -72,17 +76,29 @@ impl Answer {
 
     /// What `GET /health` is told.
     pub(crate) fn health(well: bool) -> Answer {
-        let answer = if well { Answer::new("200 OK", "ok\n") } else { Answer::busy("the dispatcher does not answer\n") };
+        let answer = if well {
+            Answer::new("200 OK", "ok\n")
+        } else {
+            Answer::busy("the dispatcher does not answer\n")
+        };
         answer.with("Cache-Control: no-store")
     }
 
     /// Writes the answer and waits for the client to close, as long as that takes no longer than it should.
     pub(crate) fn send(&self, mut socket: &TcpStream) {
-        let Answer { status, headers, body } = self;
+        let Answer {
+            status,
+            headers,
+            body,
+        } = self;
         let length = body.len();
-        let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        let text = format!(
+            "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
         // Whatever fails here, the client is not there to be told.
-        let sent = socket.set_write_timeout(Some(ANSWER_DEADLINE)).and_then(|()| socket.write_all(text.as_bytes()));
+        let sent = socket
+            .set_write_timeout(Some(ANSWER_DEADLINE))
+            .and_then(|()| socket.write_all(text.as_bytes()));
         if sent.is_ok() && socket.shutdown(Shutdown::Write).is_ok() {
             read_until_closed(socket, ANSWER_DEADLINE);
         }
@@ -132,7 +148,9 @@ pub(crate) fn read_head(mut socket: &TcpStream) -> Result<(Request, Vec<u8>), He
         }
         let mut part = [0; 1024];
         let room = part.len().min(HEAD_BYTES - head.len());
-        let read = socket.set_read_timeout(Some(left)).and_then(|()| socket.read(&mut part[..room]));
+        let read = socket
+            .set_read_timeout(Some(left))
+            .and_then(|()| socket.read(&mut part[..room]));
         match read {
             Ok(0) => return Err(HeadError::Gone),
             Ok(n) => head.extend_from_slice(&part[..n]),
@@ -156,7 +174,10 @@ fn too_slow(head: &[u8]) -> HeadError {
         return HeadError::Gone;
     }
     let seconds = HEAD_DEADLINE.as_secs();
-    HeadError::Refused(Answer::new("408 Request Timeout", format!("the request's head took over {seconds} seconds\n")))
+    HeadError::Refused(Answer::new(
+        "408 Request Timeout",
+        format!("the request's head took over {seconds} seconds\n"),
+    ))
 }
 
 fn too_large() -> Answer {
@@ -170,10 +191,14 @@ fn malformed(error: Error) -> Answer {
         Error::Protocol(ProtocolError::WrongHttpMethod) => {
             Answer::new("405 Method Not Allowed", "only GET is served here\n").with("Allow: GET")
         }
-        Error::Protocol(ProtocolError::WrongHttpVersion) => {
-            Answer::new("505 HTTP Version Not Supported", "only HTTP/1.1 is served here\n")
-        }
-        error => Answer::new("400 Bad Request", format!("this is no HTTP request: {error}\n")),
+        Error::Protocol(ProtocolError::WrongHttpVersion) => Answer::new(
+            "505 HTTP Version Not Supported",
+            "only HTTP/1.1 is served here\n",
+        ),
+        error => Answer::new(
+            "400 Bad Request",
+            format!("this is no HTTP request: {error}\n"),
+        ),
     }
 }
 
@@ -184,7 +209,10 @@ pub(crate) fn route(mut request: Request, options: &Options) -> Route {
         "/echo" => {}
         "/health" => return Route::Health,
         path => {
-            let body = format!("there is nothing at {:?}; the chat is a WebSocket at /chat\n", shown(path));
+            let body = format!(
+                "there is nothing at {:?}; the chat is a WebSocket at /chat\n",
+                shown(path)
+            );
             return Route::Answer(Answer::new("404 Not Found", body));
         }
     }
@@ -206,28 +234,47 @@ fn merge_connection(request: &mut Request) {
 fn upgrade(request: &Request, options: &Options) -> Result<Upgrade, Answer> {
     let mut response = create_response(request).map_err(no_upgrade)?;
     if !may_connect(request, options) {
-        return Err(Answer::new("403 Forbidden", "pages of this origin may not connect here\n"));
+        return Err(Answer::new(
+            "403 Forbidden",
+            "pages of this origin may not connect here\n",
+        ));
     }
     let dialect = (request.uri().path() == "/chat").then(|| dialect(request));
     if dialect == Some(Dialect::Json) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON_SUBPROTOCOL));
+        response.headers_mut().insert(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(JSON_SUBPROTOCOL),
+        );
     }
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).map_err(no_upgrade)?;
-    Ok(Upgrade { response: bytes, dialect, name: wanted_name(request) })
+    Ok(Upgrade {
+        response: bytes,
+        dialect,
+        name: wanted_name(request),
+    })
 }
 
 /// What is wrong with an opening handshake (RFC 6455, section 4.2.1), and what would be right.
 fn no_upgrade(error: Error) -> Answer {
-    let needed = || Answer::new("426 Upgrade Required", "this is a WebSocket: connect with a WebSocket client\n");
+    let needed = || {
+        Answer::new(
+            "426 Upgrade Required",
+            "this is a WebSocket: connect with a WebSocket client\n",
+        )
+    };
     match error {
         Error::Protocol(
-            ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
+            ProtocolError::MissingConnectionUpgradeHeader
+            | ProtocolError::MissingUpgradeWebSocketHeader,
         ) => needed().with("Upgrade: websocket"),
-        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
-            needed().with("Upgrade: websocket").with("Sec-WebSocket-Version: 13")
-        }
-        error => Answer::new("400 Bad Request", format!("this is no WebSocket handshake: {error}\n")),
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => needed()
+            .with("Upgrade: websocket")
+            .with("Sec-WebSocket-Version: 13"),
+        error => Answer::new(
+            "400 Bad Request",
+            format!("this is no WebSocket handshake: {error}\n"),
+        ),
     }
 }
 
@@ -236,20 +283,33 @@ fn may_connect(request: &Request, options: &Options) -> bool {
         return true;
     };
     let allowed = &options.allow_origin;
-    allowed.is_empty() || allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+    allowed.is_empty()
+        || allowed
+            .iter()
+            .any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
 }
 
 /// The subprotocol that both sides know, or plain text.
 fn dialect(request: &Request) -> Dialect {
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
-    let mut offered = offered.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    if offered.any(|name| name.trim() == JSON_SUBPROTOCOL) { Dialect::Json } else { Dialect::Plain }
+    let mut offered = offered
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    if offered.any(|name| name.trim() == JSON_SUBPROTOCOL) {
+        Dialect::Json
+    } else {
+        Dialect::Plain
+    }
 }
 
 /// The value of `name` in the query. Names need no escapes, so one that has some is refused as it stands.
 fn wanted_name(request: &Request) -> Option<String> {
     let pairs = request.uri().query()?.split('&');
-    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == "name").map(|(_, name)| name.to_owned())
+    pairs
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == "name")
+        .map(|(_, name)| name.to_owned())
 }
 
 /// Answers a client that no thread could be had for: as much as the socket takes at once, and nothing is waited for.

@@ -42,7 +42,9 @@ impl Leave {
     /// What a failed read of a WebSocket means.
     pub(crate) fn from_read(error: Error) -> Leave {
         match error {
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Leave::Vanished(ErrorKind::UnexpectedEof),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                Leave::Vanished(ErrorKind::UnexpectedEof)
+            }
             Error::Protocol(what) => Leave::Protocol(what),
             Error::Utf8(_) => Leave::BadUtf8,
             Error::Capacity(_) => Leave::TooBig,

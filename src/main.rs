@@ -71,7 +71,8 @@ fn start_log(logging: &Logging) -> Result<()> {
         None => WriteLogger::init(logging.level, config, io::stderr())?,
         Some(path) => {
             let file = File::options().append(true).create(true).open(path);
-            let file = file.map_err(|error| format!("can't open the log file {}: {error}", path.display()))?;
+            let file = file
+                .map_err(|error| format!("can't open the log file {}: {error}", path.display()))?;
             WriteLogger::init(logging.level, config, file)?;
         }
     }

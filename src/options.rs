@@ -69,13 +69,16 @@ impl Default for Options {
 impl Options {
     /// What may wait for one client, in bytes: as told, or 1 MiB, or four of the largest messages where that is more.
     pub fn backlog(&self) -> usize {
-        self.max_backlog.unwrap_or_else(|| self.max_message.saturating_mul(4).max(1 << 20))
+        self.max_backlog
+            .unwrap_or_else(|| self.max_message.saturating_mul(4).max(1 << 20))
     }
 
     /// The smallest backlog that works: a full batch with a largest message behind it, twice its size when every
     /// character of it has to be escaped in JSON, must fit or every client would be cut off by it.
     fn least_backlog(&self) -> usize {
-        self.max_message.saturating_mul(2).saturating_add(2 * BATCH_BYTES)
+        self.max_message
+            .saturating_mul(2)
+            .saturating_add(2 * BATCH_BYTES)
     }
 }
 
@@ -111,7 +114,13 @@ impl std::error::Error for UsageError {}
 
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> UsageError {
-        UsageError(error.to_string().escape_debug().to_string().replace("\\'", "'"))
+        UsageError(
+            error
+                .to_string()
+                .escape_debug()
+                .to_string()
+                .replace("\\'", "'"),
+        )
     }
 }
 
@@ -124,13 +133,22 @@ impl Command {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
         let mut parser = Parser::from_args(args);
         let mut options = Options::default();
-        let mut logging = Logging { level: LevelFilter::Info, file: None };
+        let mut logging = Logging {
+            level: LevelFilter::Info,
+            file: None,
+        };
         while let Some(arg) = parser.next()? {
             match arg {
                 Arg::Long("listen") => options.listen = address(&parser.value()?.string()?)?,
-                Arg::Long("max-connections") => options.max_connections = number("--max-connections", &mut parser, 1)?,
-                Arg::Long("max-message") => options.max_message = number("--max-message", &mut parser, 1)?,
-                Arg::Long("max-backlog") => options.max_backlog = Some(number("--max-backlog", &mut parser, 1)?),
+                Arg::Long("max-connections") => {
+                    options.max_connections = number("--max-connections", &mut parser, 1)?
+                }
+                Arg::Long("max-message") => {
+                    options.max_message = number("--max-message", &mut parser, 1)?
+                }
+                Arg::Long("max-backlog") => {
+                    options.max_backlog = Some(number("--max-backlog", &mut parser, 1)?)
+                }
                 Arg::Long("ping") => {
                     let seconds: u32 = number("--ping", &mut parser, 0)?;
                     options.ping = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
@@ -142,19 +160,25 @@ impl Command {
                 Arg::Long("allow-origin") => options.allow_origin.push(parser.value()?.string()?),
                 Arg::Long("log-level") => {
                     let level = parser.value()?.string()?;
-                    logging.level = level.parse().map_err(|_| wrong("--log-level", &level, "one of the six levels"))?;
+                    logging.level = level
+                        .parse()
+                        .map_err(|_| wrong("--log-level", &level, "one of the six levels"))?;
                 }
                 Arg::Long("log-file") => logging.file = Some(parser.value()?.into()),
                 Arg::Long("help") | Arg::Short('h') => return Ok(Command::Print(HELP.into())),
                 Arg::Long("version") | Arg::Short('V') => {
-                    return Ok(Command::Print(concat!("threadchat ", env!("CARGO_PKG_VERSION"), "\n").into()));
+                    return Ok(Command::Print(
+                        concat!("threadchat ", env!("CARGO_PKG_VERSION"), "\n").into(),
+                    ));
                 }
                 _ => return Err(arg.unexpected().into()),
             }
         }
         if options.backlog() < options.least_backlog() {
             let least = options.least_backlog();
-            return Err(UsageError(format!("--max-backlog must be at least {least} with this --max-message")));
+            return Err(UsageError(format!(
+                "--max-backlog must be at least {least} with this --max-message"
+            )));
         }
         Ok(Command::Serve(options, logging))
     }
@@ -164,18 +188,32 @@ fn wrong(option: &str, value: &str, wanted: &str) -> UsageError {
     UsageError(format!("{option} {value:?}: must be {wanted}"))
 }
 
-fn number<T: FromStr + PartialOrd + fmt::Display>(option: &str, parser: &mut Parser, least: T) -> Result<T, UsageError> {
+fn number<T: FromStr + PartialOrd + fmt::Display>(
+    option: &str,
+    parser: &mut Parser,
+    least: T,
+) -> Result<T, UsageError> {
     let value = parser.value()?.string()?;
     match value.parse() {
         Ok(number) if number >= least => Ok(number),
-        _ => Err(wrong(option, &value, &format!("a whole number from {least} up"))),
+        _ => Err(wrong(
+            option,
+            &value,
+            &format!("a whole number from {least} up"),
+        )),
     }
 }
 
 /// An address, or a name such as `localhost` that stands for one.
 fn address(value: &str) -> Result<SocketAddr, UsageError> {
     let found = value.to_socket_addrs().ok().and_then(|mut all| all.next());
-    found.ok_or_else(|| wrong("--listen", value, "an address and a port, such as 127.0.0.1:8080 or [::]:8080"))
+    found.ok_or_else(|| {
+        wrong(
+            "--listen",
+            value,
+            "an address and a port, such as 127.0.0.1:8080 or [::]:8080",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -215,7 +253,10 @@ mod tests {
             allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
         };
         assert_eq!(told, expected);
-        let logging = Logging { level: LevelFilter::Debug, file: Some("chat.log".into()) };
+        let logging = Logging {
+            level: LevelFilter::Debug,
+            file: Some("chat.log".into()),
+        };
         let line = "--log-level debug --log-file chat.log";
         assert_eq!(parse(line), Ok(Command::Serve(Options::default(), logging)));
     }
@@ -249,17 +290,27 @@ mod tests {
             "--log-level loud",
             "--no\nsense",
         ] {
-            let said = Command::parse(line.split(' ').map(OsString::from)).expect_err(line).to_string();
-            assert!(!said.contains('\n') && said.len() > 20, "{line:?}: {said:?}");
+            let said = Command::parse(line.split(' ').map(OsString::from))
+                .expect_err(line)
+                .to_string();
+            assert!(
+                !said.contains('\n') && said.len() > 20,
+                "{line:?}: {said:?}"
+            );
         }
     }
 
     #[test]
     fn help_names_every_limit() {
         for word in ["--help", "-h"] {
-            let Ok(Command::Print(text)) = parse(word) else { panic!("{word} prints nothing") };
+            let Ok(Command::Print(text)) = parse(word) else {
+                panic!("{word} prints nothing")
+            };
             assert!(text.contains("--allow-origin") && text.lines().all(|line| line.len() <= 80));
         }
-        assert_eq!(parse("--version"), Ok(Command::Print("threadchat 0.1.0\n".into())));
+        assert_eq!(
+            parse("--version"),
+            Ok(Command::Print("threadchat 0.1.0\n".into()))
+        );
     }
 }

@@ -6,8 +6,9 @@
 //!    [`close`](Outbound::close), so whole frames never interleave.
 //! 2. `send` and `close` never wait for the client, whichever thread calls them: a full socket is a writer
 //!    thread's business.
-//! 3. One thread at a time writes: the holder of `drain`. Whoever puts something in tries to become it; who fails
-//!    may leave, because the holder looks into the channel again after letting go.
+//! 3. One thread at a time writes: the holder of `drain`. Whoever has something to send tries to become it, and then
+//!    writes all that waits in the channel and its own. Who fails puts its own into the channel and may leave, because
+//!    the holder looks into the channel again after letting go.
 //! 4. What waits is bounded in bytes, bookkeeping included. Over the bound, or past the write deadline, the client
 //!    is cut off, and nobody else notices.
 //! 5. A Close is the last thing that is written; the write side of the socket is shut down behind it
@@ -49,6 +50,11 @@ impl Item {
             Item::Frames(bytes) | Item::Close(bytes) => bytes,
         }
     }
+
+    /// What it adds to the backlog, in bytes.
+    fn cost(&self) -> usize {
+        self.bytes().len() + ITEM_BYTES
+    }
 }
 
 /// What the holder of the drain knows.
@@ -79,7 +85,11 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// Takes the socket over, a blocking one. More than `max_backlog` waiting bytes cut the client off.
-    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, max_backlog: usize) -> io::Result<Arc<Outbound>> {
+    pub(crate) fn new(
+        socket: TcpStream,
+        peer: SocketAddr,
+        max_backlog: usize,
+    ) -> io::Result<Arc<Outbound>> {
         socket.set_write_timeout(Some(WRITE_DEADLINE))?;
         Ok(Arc::new(Outbound {
             socket,
@@ -110,8 +120,8 @@ impl Outbound {
 
     /// Queues whole frames and writes what the socket takes at once. Any thread; never waits for the client.
     pub(crate) fn send(self: &Arc<Self>, frames: Bytes) {
-        if self.put(Item::Frames(frames)) {
-            self.drain_now();
+        if !self.closed.load(Ordering::Relaxed) {
+            self.drain_now(Some(Item::Frames(frames)));
         }
     }
 
@@ -119,21 +129,21 @@ impl Outbound {
     ///
     /// For a connection whose only source is its own thread, which slows its client down by not reading meanwhile.
     pub(crate) fn send_waiting(self: &Arc<Self>, frames: Bytes) {
-        if !self.put(Item::Frames(frames)) {
+        if self.closed.load(Ordering::Relaxed) {
             return;
         }
+        self.queue(Item::Frames(frames));
         match self.drain.lock() {
             Ok(mut drain) => self.write_waiting(&mut drain),
             Err(_) => self.cut(Leave::Bug),
         }
-        self.look_again();
+        self.drain_now(None);
     }
 
     /// Queues a Close frame as the last thing that this client gets. Any thread; never waits for the client.
     pub(crate) fn close(self: &Arc<Self>, frame: Bytes) {
         if !self.closed.swap(true, Ordering::Relaxed) {
-            self.queue(Item::Close(frame));
-            self.drain_now();
+            self.drain_now(Some(Item::Close(frame)));
         }
     }
 
@@ -155,57 +165,52 @@ impl Outbound {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Puts an item into the channel if the client still accepts any and has room for it.
-    fn put(&self, item: Item) -> bool {
-        if self.closed.load(Ordering::Relaxed) {
-            return false;
-        }
-        let backlog = self.queue(item);
-        if backlog > self.max_backlog {
-            self.cut(Leave::TooSlow { backlog });
-            return false;
-        }
-        true
-    }
-
-    /// Returns the backlog with this item in it.
-    fn queue(&self, item: Item) -> usize {
-        let cost = item.bytes().len() + ITEM_BYTES;
-        let before = self.backlog.fetch_add(cost, Ordering::Relaxed);
+    /// Puts an item into the channel, and cuts the client off if that is more than may wait.
+    fn queue(&self, item: Item) {
+        let backlog = self.backlog.fetch_add(item.cost(), Ordering::Relaxed) + item.cost();
         // This struct holds both ends, so the channel cannot be disconnected.
         let _ = self.items.0.send(item);
-        before + cost
+        if backlog > self.max_backlog {
+            self.cut(Leave::TooSlow { backlog });
+        }
     }
 
-    fn drain_now(self: &Arc<Self>) {
+    /// Writes what is queued, and then `item`, as far as the socket takes it at once.
+    fn drain_now(self: &Arc<Self>, mut item: Option<Item>) {
         loop {
-            // Pairs with the fence in `look_again`: either this thread gets the lock, or the one that held it
-            // sees our item. Neither the lock's nor the channel's own ordering promises that.
-            fence(Ordering::SeqCst);
             let mut drain = match self.drain.try_lock() {
-                Ok(drain) => drain,
-                Err(TryLockError::WouldBlock) => return,
+                Ok(drain) if !drain.writer => drain,
+                Ok(_) | Err(TryLockError::WouldBlock) => match item.take() {
+                    Some(item) => {
+                        self.queue(item);
+                        // Pairs with the fence below: either this thread gets the lock now, or the one that held it
+                        // finds the item. Neither the lock's nor the channel's own ordering promises that.
+                        fence(Ordering::SeqCst);
+                        continue;
+                    }
+                    None => return,
+                },
                 Err(TryLockError::Poisoned(_)) => return self.cut(Leave::Bug),
             };
-            if drain.writer {
-                return;
+            // Through the channel a small frame costs a tenth more (6.3 against 5.7 µs to each of 1000 clients).
+            // What others have announced in `backlog` came before: then this waits its turn in the channel.
+            if let Some(item) = item.take() {
+                if self.backlog.load(Ordering::Relaxed) == 0 {
+                    self.backlog.fetch_add(item.cost(), Ordering::Relaxed);
+                    drain.current = Some((item, 0));
+                } else {
+                    self.queue(item);
+                }
             }
-            if let Err(full) = self.write_queued(&mut drain, |bytes| send_now(&self.socket, bytes)) {
+            if let Err(full) = self.write_queued(&mut drain, |bytes| send_now(&self.socket, bytes))
+            {
                 return self.got_stuck(drain, full);
             }
             drop(drain);
             fence(Ordering::SeqCst);
-            if self.items.1.is_empty() {
+            if self.backlog.load(Ordering::Relaxed) == 0 || self.items.1.is_empty() {
                 return;
             }
-        }
-    }
-
-    /// After the drain was let go by somebody who waited: what came meanwhile.
-    fn look_again(self: &Arc<Self>) {
-        fence(Ordering::SeqCst);
-        if !self.items.1.is_empty() {
-            self.drain_now();
         }
     }
 
@@ -216,9 +221,14 @@ impl Outbound {
         }
         drain.writer = true;
         drop(drain);
-        log::debug!("{} has fallen behind, a writer thread takes over", self.peer);
+        log::debug!(
+            "{} has fallen behind, a writer thread takes over",
+            self.peer
+        );
         let outbound = Arc::clone(self);
-        let writer = thread::Builder::new().name("writer".into()).stack_size(STACK_BYTES);
+        let writer = thread::Builder::new()
+            .name("writer".into())
+            .stack_size(STACK_BYTES);
         if writer.spawn(move || outbound.run_writer()).is_err() {
             self.cut(Leave::NoThread);
         }
@@ -244,7 +254,7 @@ impl Outbound {
         drain.writer = false;
         drop(drain);
         log::debug!("{} has caught up", self.peer);
-        self.look_again();
+        self.drain_now(None);
     }
 
     /// Writes everything queued, waiting up to [`WRITE_DEADLINE`] each time the socket takes nothing.
@@ -259,8 +269,12 @@ impl Outbound {
     }
 
     /// Writes until the channel is empty or `write` fails; what the socket did not take stays in the drain.
-    fn write_queued(&self, drain: &mut Drain, write: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
-        while let Some((item, mut written)) = drain.current.take().or_else(|| Some((self.items.1.try_recv().ok()?, 0))) {
+    fn write_queued(
+        &self,
+        drain: &mut Drain,
+        write: impl Fn(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        while let Some((item, mut written)) = drain.current.take().or_else(|| self.next_item()) {
             while !drain.finished && written < item.bytes().len() {
                 match write(&item.bytes()[written..]) {
                     Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -272,7 +286,7 @@ impl Outbound {
                     }
                 }
             }
-            self.backlog.fetch_sub(item.bytes().len() + ITEM_BYTES, Ordering::Relaxed);
+            self.backlog.fetch_sub(item.cost(), Ordering::Relaxed);
             if let Item::Close(_) = item {
                 drain.finished = true;
                 // An error means that the connection is gone already.
@@ -281,13 +295,26 @@ impl Outbound {
         }
         Ok(())
     }
+
+    /// The next item in the channel, and that none of it is written.
+    fn next_item(&self) -> Option<(Item, usize)> {
+        // The channel is several cache lines away, and mostly empty.
+        if self.backlog.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Some((self.items.1.try_recv().ok()?, 0))
+    }
 }
 
 /// A send that takes what fits into the socket's buffer and never waits, though the socket is a blocking one.
 #[cfg(unix)]
 fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use rustix::net::SendFlags;
-    Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    Ok(rustix::net::send(
+        socket,
+        bytes,
+        SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+    )?)
 }
 
 /// Without such a send every frame goes by the writer thread.

@@ -21,19 +21,26 @@ pub fn decode(line: &str) -> Request<'static> {
         return Request::Message { text: owned(line) };
     };
     if command.starts_with('/') {
-        return Request::Message { text: owned(command) };
+        return Request::Message {
+            text: owned(command),
+        };
     }
     let (word, rest) = split_word(command);
     match word.to_ascii_lowercase().as_str() {
         "nick" if rest.is_empty() => missing("a name: /nick NAME"),
-        "nick" => Request::Rename { name: owned(rest.trim_end()) },
+        "nick" => Request::Rename {
+            name: owned(rest.trim_end()),
+        },
         "whisper" | "w" => whisper(rest),
         "who" => Request::Who {},
         "me" if rest.is_empty() => missing("what you do: /me ACTION"),
         "me" => Request::Action { text: owned(rest) },
         "help" => Request::Help {},
         "quit" => Request::Quit,
-        _ => Request::Wrong(format!("There is no command /{}. /help lists those there are.", shown(word))),
+        _ => Request::Wrong(format!(
+            "There is no command /{}. /help lists those there are.",
+            shown(word)
+        )),
     }
 }
 
@@ -41,7 +48,10 @@ fn whisper(rest: &str) -> Request<'static> {
     match split_word(rest) {
         ("", _) => missing("a name and a text: /whisper NAME TEXT"),
         (to, "") => missing(&format!("a text: /whisper {} TEXT", shown(to))),
-        (to, text) => Request::Whisper { to: owned(to), text: owned(text) },
+        (to, text) => Request::Whisper {
+            to: owned(to),
+            text: owned(text),
+        },
     }
 }
 
@@ -64,10 +74,17 @@ fn split_word(text: &str) -> (&str, &str) {
 /// Hands the lines for this to `line`, none where plain text has no words for it.
 pub(crate) fn encode(told: &Told<'_>, mut line: impl FnMut(&str)) {
     match told {
-        Told::Welcome { users, .. } => line(&format!("You are connected! There are {users} users here.")),
+        Told::Welcome { users, .. } => {
+            line(&format!("You are connected! There are {users} users here."))
+        }
         Told::Message { from, text } => line(&format!("[{from}]: {text}")),
         Told::Action { from, text } => line(&format!("[{from}] {text}")),
-        Told::Whisper { to, text, sent: true, .. } => line(&format!("[you whisper to {to}]: {text}")),
+        Told::Whisper {
+            to,
+            text,
+            sent: true,
+            ..
+        } => line(&format!("[you whisper to {to}]: {text}")),
         Told::Whisper { from, text, .. } => line(&format!("[{from} whispers]: {text}")),
         // Nobody is told who comes and goes, as in the tutorial.
         Told::Joined { .. } | Told::Left { .. } => {}
@@ -80,7 +97,11 @@ pub(crate) fn encode(told: &Told<'_>, mut line: impl FnMut(&str)) {
 
 /// One line that names those who are here, and counts those beyond the names.
 pub fn who(names: &[Cow<'_, str>], users: usize) -> String {
-    let count = if users == 1 { "1 user here".to_owned() } else { format!("{users} users here") };
+    let count = if users == 1 {
+        "1 user here".to_owned()
+    } else {
+        format!("{users} users here")
+    };
     match users.saturating_sub(names.len()) {
         0 => format!("{count}: {}.", names.join(", ")),
         more => format!("{count}: {} and {more} more.", names.join(", ")),
@@ -96,21 +117,47 @@ mod tests {
         for line in ["", " ", "hello", " /who", "a /nick b", "😀"] {
             assert_eq!(decode(line), Request::Message { text: line.into() });
         }
-        assert_eq!(decode("//who"), Request::Message { text: "/who".into() });
+        assert_eq!(
+            decode("//who"),
+            Request::Message {
+                text: "/who".into()
+            }
+        );
         assert_eq!(decode("//"), Request::Message { text: "/".into() });
         assert_eq!(decode("///"), Request::Message { text: "//".into() });
     }
 
     #[test]
     fn every_command_is_read() {
-        assert_eq!(decode("/nick alice"), Request::Rename { name: "alice".into() });
-        assert_eq!(decode("/NICK   alice "), Request::Rename { name: "alice".into() });
+        assert_eq!(
+            decode("/nick alice"),
+            Request::Rename {
+                name: "alice".into()
+            }
+        );
+        assert_eq!(
+            decode("/NICK   alice "),
+            Request::Rename {
+                name: "alice".into()
+            }
+        );
         assert_eq!(decode("/nick a b"), Request::Rename { name: "a b".into() });
-        let whisper = Request::Whisper { to: "bob".into(), text: "psst  you ".into() };
+        let whisper = Request::Whisper {
+            to: "bob".into(),
+            text: "psst  you ".into(),
+        };
         assert_eq!(decode("/w bob psst  you "), whisper);
         assert_eq!(decode("/whisper  bob  psst  you "), whisper);
-        assert_eq!(decode("/me waves"), Request::Action { text: "waves".into() });
-        assert_eq!((decode("/who"), decode("/help"), decode("/quit")), (Request::Who {}, Request::Help {}, Request::Quit));
+        assert_eq!(
+            decode("/me waves"),
+            Request::Action {
+                text: "waves".into()
+            }
+        );
+        assert_eq!(
+            (decode("/who"), decode("/help"), decode("/quit")),
+            (Request::Who {}, Request::Help {}, Request::Quit)
+        );
         assert_eq!(decode("/who is it"), Request::Who {});
     }
 
@@ -131,7 +178,10 @@ mod tests {
         ];
         for (line, expected) in cases {
             match decode(line) {
-                Request::Wrong(what) => assert!(what.contains(expected) && what.len() < 200, "{line:.40}: {what}"),
+                Request::Wrong(what) => assert!(
+                    what.contains(expected) && what.len() < 200,
+                    "{line:.40}: {what}"
+                ),
                 other => panic!("{line:.40}: {other:?}"),
             }
         }
@@ -146,16 +196,52 @@ mod tests {
     #[test]
     fn the_tutorials_lines() {
         let greeting = "You are connected! There are 1 users here.";
-        assert_eq!(lines(Told::Welcome { name: "user0".into(), users: 1 }), [greeting]);
-        assert_eq!(lines(Told::Message { from: "user0".into(), text: "hi".into() }), ["[user0]: hi"]);
-        assert!(lines(Told::Joined { name: "user0".into(), users: 1 }).is_empty());
-        assert!(lines(Told::Left { name: "user0".into(), users: 0 }).is_empty());
+        assert_eq!(
+            lines(Told::Welcome {
+                name: "user0".into(),
+                users: 1
+            }),
+            [greeting]
+        );
+        assert_eq!(
+            lines(Told::Message {
+                from: "user0".into(),
+                text: "hi".into()
+            }),
+            ["[user0]: hi"]
+        );
+        assert!(
+            lines(Told::Joined {
+                name: "user0".into(),
+                users: 1
+            })
+            .is_empty()
+        );
+        assert!(
+            lines(Told::Left {
+                name: "user0".into(),
+                users: 0
+            })
+            .is_empty()
+        );
     }
 
     #[test]
     fn only_the_servers_lines_begin_with_a_star() {
-        assert_eq!(lines(Told::Action { from: "a".into(), text: "waves".into() }), ["[a] waves"]);
-        assert_eq!(lines(Told::Renamed { from: "user0".into(), to: "a".into() }), ["* user0 is now a."]);
+        assert_eq!(
+            lines(Told::Action {
+                from: "a".into(),
+                text: "waves".into()
+            }),
+            ["[a] waves"]
+        );
+        assert_eq!(
+            lines(Told::Renamed {
+                from: "user0".into(),
+                to: "a".into()
+            }),
+            ["* user0 is now a."]
+        );
         assert_eq!(lines(Told::Error { text: "No.".into() }), ["* No."]);
         let help = lines(Told::Help { text: HELP.into() });
         assert!(help.len() == 7 && help.iter().all(|line| line.starts_with("* /")));
@@ -163,7 +249,12 @@ mod tests {
 
     #[test]
     fn a_whisper_reads_differently_at_its_two_ends() {
-        let whisper = |sent| Told::Whisper { from: "a".into(), to: "b".into(), text: "psst".into(), sent };
+        let whisper = |sent| Told::Whisper {
+            from: "a".into(),
+            to: "b".into(),
+            text: "psst".into(),
+            sent,
+        };
         assert_eq!(lines(whisper(false)), ["[a whispers]: psst"]);
         assert_eq!(lines(whisper(true)), ["[you whisper to b]: psst"]);
     }
@@ -172,6 +263,9 @@ mod tests {
     fn a_crowd_is_counted_beyond_its_names() {
         assert_eq!(who(&["a".into()], 1), "1 user here: a.");
         assert_eq!(who(&["a".into(), "b".into()], 2), "2 users here: a, b.");
-        assert_eq!(who(&["a".into(), "b".into()], 5), "5 users here: a, b and 3 more.");
+        assert_eq!(
+            who(&["a".into(), "b".into()], 5),
+            "5 users here: a, b and 3 more."
+        );
     }
 }

@@ -151,6 +151,10 @@ pub(crate) fn decode(dialect: Dialect, message: &str) -> Request<'static> {
 }
 
 fn decode_json(message: &str) -> Request<'static> {
+    // serde would take `["who"]` for an object too.
+    if !message.trim_start().starts_with('{') {
+        return Request::Wrong("not understood: a message is a JSON object".into());
+    }
     serde_json::from_str(message).unwrap_or_else(|error| {
         let what = error.to_string().replace("unknown variant", "unknown type");
         Request::Wrong(format!("not understood: {what}"))
@@ -176,7 +180,10 @@ pub(crate) fn append_text(text: &str, frames: &mut Vec<u8>) {
 }
 
 fn append_frame(opcode: OpCode, payload: &[u8], frames: &mut Vec<u8>) {
-    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    let header = FrameHeader {
+        opcode,
+        ..FrameHeader::default()
+    };
     // Writing to a Vec cannot fail.
     let _ = header.format(payload.len() as u64, frames);
     frames.extend_from_slice(payload);
@@ -198,7 +205,11 @@ pub(crate) fn ping() -> Bytes {
 pub(crate) fn close(code: CloseCode, reason: &'static str) -> Bytes {
     let mut bytes = Vec::new();
     // Writing to a Vec cannot fail.
-    let _ = Frame::close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })).format(&mut bytes);
+    let _ = Frame::close(Some(CloseFrame {
+        code,
+        reason: Utf8Bytes::from_static(reason),
+    }))
+    .format(&mut bytes);
     bytes.into()
 }
 
@@ -215,19 +226,51 @@ mod tests {
 
     #[test]
     fn every_object_has_its_type_first() {
-        assert_eq!(json(Told::Welcome { name: "a".into(), users: 2 }), r#"{"type":"welcome","name":"a","users":2}"#);
-        assert_eq!(json(Told::Who { names: vec!["a".into()], users: 1 }), r#"{"type":"who","names":["a"],"users":1}"#);
+        assert_eq!(
+            json(Told::Welcome {
+                name: "a".into(),
+                users: 2
+            }),
+            r#"{"type":"welcome","name":"a","users":2}"#
+        );
+        assert_eq!(
+            json(Told::Who {
+                names: vec!["a".into()],
+                users: 1
+            }),
+            r#"{"type":"who","names":["a"],"users":1}"#
+        );
         let text = "\"\\<b>🐎".into();
-        assert_eq!(json(Told::Error { text }), r#"{"type":"error","text":"\"\\<b>🐎"}"#);
+        assert_eq!(
+            json(Told::Error { text }),
+            r#"{"type":"error","text":"\"\\<b>🐎"}"#
+        );
     }
 
     #[test]
     fn every_request_is_read() {
         let read = |text| decode(Dialect::Json, text);
-        assert_eq!(read(r#"{"type":"message","text":"/nick x"}"#), Request::Message { text: "/nick x".into() });
-        assert_eq!(read(r#" {"text":"\u0041","type":"action"} "#), Request::Action { text: "A".into() });
-        assert_eq!(read(r#"{"type":"whisper","to":"a","text":"b"}"#), Request::Whisper { to: "a".into(), text: "b".into() });
-        assert_eq!(read(r#"{"type":"rename","name":"a"}"#), Request::Rename { name: "a".into() });
+        assert_eq!(
+            read(r#"{"type":"message","text":"/nick x"}"#),
+            Request::Message {
+                text: "/nick x".into()
+            }
+        );
+        assert_eq!(
+            read(r#" {"text":"\u0041","type":"action"} "#),
+            Request::Action { text: "A".into() }
+        );
+        assert_eq!(
+            read(r#"{"type":"whisper","to":"a","text":"b"}"#),
+            Request::Whisper {
+                to: "a".into(),
+                text: "b".into()
+            }
+        );
+        assert_eq!(
+            read(r#"{"type":"rename","name":"a"}"#),
+            Request::Rename { name: "a".into() }
+        );
         assert_eq!(read(r#"{"type":"who"}"#), Request::Who {});
         assert_eq!(read(r#"{"type":"help","more":[1,2]}"#), Request::Help {});
     }
@@ -235,16 +278,24 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let cases = [
-            ("hello", "expected value"),
-            ("", "EOF"),
+            ("hello", "a JSON object"),
+            (r#"["who"]"#, "a JSON object"),
+            ("", "a JSON object"),
+            ("{", "EOF"),
             ("{}", "missing field `type`"),
-            (r#"{"type":"dance"}"#, "unknown type `dance`, expected one of `message`"),
+            (
+                r#"{"type":"dance"}"#,
+                "unknown type `dance`, expected one of `message`",
+            ),
             (r#"{"type":"quit"}"#, "unknown type `quit`"),
             (r#"{"type":"message"}"#, "missing field `text`"),
-            (r#"{"type":"message","text":7}"#, "invalid type: integer `7`"),
+            (
+                r#"{"type":"message","text":7}"#,
+                "invalid type: integer `7`",
+            ),
             (r#"{"type":"whisper","text":"x"}"#, "missing field `to`"),
             (r#"{"type":"who"} x"#, "trailing characters"),
-            (&"[".repeat(5000), "recursion limit"),
+            (&format!("{{\"x\":{}", "[".repeat(5000)), "recursion limit"),
         ];
         for (message, expected) in cases {
             match decode(Dialect::Json, message) {
@@ -257,7 +308,10 @@ mod tests {
     #[test]
     fn the_three_encodings_of_a_length() {
         for (length, header) in [(125, 2), (126, 4), (65535, 4), (65536, 10)] {
-            assert_eq!(frame(OpCode::Data(Data::Text), &vec![b'x'; length]).len(), header + length);
+            assert_eq!(
+                frame(OpCode::Data(Data::Text), &vec![b'x'; length]).len(),
+                header + length
+            );
         }
         assert_eq!(&ping()[..], [0x89, 0]);
         assert_eq!(&close(CloseCode::Away, "bye")[..], b"\x88\x05\x03\xe9bye");

@@ -55,7 +55,12 @@ impl Room {
     }
 
     /// A newcomer, with the name it asks for or, where that can't be had, the counter's next.
-    pub(crate) fn join(&mut self, id: Id, wanted: Option<&str>, tell: &mut impl FnMut(To, &Told<'_>)) {
+    pub(crate) fn join(
+        &mut self,
+        id: Id,
+        wanted: Option<&str>,
+        tell: &mut impl FnMut(To, &Told<'_>),
+    ) {
         let counted = format!("user{}", self.next);
         self.next += 1;
         let refused = wanted.and_then(|wanted| Some((wanted, self.free(id, wanted).err()?)));
@@ -65,8 +70,20 @@ impl Room {
         };
         self.by_name.insert(name.to_ascii_lowercase(), id);
         let users = self.members.len() + 1;
-        tell(To::Others(id), &Told::Joined { name: (&name).into(), users });
-        tell(To::One(id), &Told::Welcome { name: (&name).into(), users });
+        tell(
+            To::Others(id),
+            &Told::Joined {
+                name: (&name).into(),
+                users,
+            },
+        );
+        tell(
+            To::One(id),
+            &Told::Welcome {
+                name: (&name).into(),
+                users,
+            },
+        );
         if let Some((wanted, why)) = refused {
             tell(To::One(id), &cant_be(wanted, why));
         }
@@ -77,24 +94,58 @@ impl Room {
     pub(crate) fn leave(&mut self, id: Id, tell: &mut impl FnMut(To, &Told<'_>)) {
         if let Some(name) = self.members.remove(&id) {
             self.by_name.remove(&name.to_ascii_lowercase());
-            tell(To::Others(id), &Told::Left { name: name.into(), users: self.members.len() });
+            tell(
+                To::Others(id),
+                &Told::Left {
+                    name: name.into(),
+                    users: self.members.len(),
+                },
+            );
         }
     }
 
     /// Does what a member asks for. Does nothing for one who left before.
-    pub(crate) fn handle(&mut self, id: Id, request: Request<'_>, tell: &mut impl FnMut(To, &Told<'_>)) -> Next {
+    pub(crate) fn handle(
+        &mut self,
+        id: Id,
+        request: Request<'_>,
+        tell: &mut impl FnMut(To, &Told<'_>),
+    ) -> Next {
         let Some(name) = self.members.get(&id) else {
             return Next::Stays;
         };
         let from: Cow<'_, str> = name.into();
         match request {
-            Request::Message { text } => tell(To::All, &Told::Message { from, text: clean(&text) }),
-            Request::Action { text } => tell(To::All, &Told::Action { from, text: clean(&text) }),
+            Request::Message { text } => tell(
+                To::All,
+                &Told::Message {
+                    from,
+                    text: clean(&text),
+                },
+            ),
+            Request::Action { text } => tell(
+                To::All,
+                &Told::Action {
+                    from,
+                    text: clean(&text),
+                },
+            ),
             Request::Whisper { to, text } => self.whisper(id, from, &to, &text, tell),
             Request::Rename { name } => self.rename(id, &name, tell),
             Request::Who {} => {
-                let names = self.members.values().take(WHO_NAMES).map(Cow::from).collect();
-                tell(To::One(id), &Told::Who { names, users: self.members.len() });
+                let names = self
+                    .members
+                    .values()
+                    .take(WHO_NAMES)
+                    .map(Cow::from)
+                    .collect();
+                tell(
+                    To::One(id),
+                    &Told::Who {
+                        names,
+                        users: self.members.len(),
+                    },
+                );
             }
             Request::Help {} => tell(To::One(id), &Told::Help { text: HELP.into() }),
             Request::Wrong(what) => tell(To::One(id), &Told::Error { text: clean(&what) }),
@@ -106,14 +157,37 @@ impl Room {
         Next::Stays
     }
 
-    fn whisper(&self, id: Id, from: Cow<'_, str>, to: &str, text: &str, tell: &mut impl FnMut(To, &Told<'_>)) {
-        let found = self.by_name.get(&to.to_ascii_lowercase()).and_then(|id| self.members.get_key_value(id));
+    fn whisper(
+        &self,
+        id: Id,
+        from: Cow<'_, str>,
+        to: &str,
+        text: &str,
+        tell: &mut impl FnMut(To, &Told<'_>),
+    ) {
+        let found = self
+            .by_name
+            .get(&to.to_ascii_lowercase())
+            .and_then(|id| self.members.get_key_value(id));
         let Some((&receiver, to)) = found else {
-            let nobody = format!("Nobody here is called {}. /who tells who is here.", clean(&shown(to)));
-            return tell(To::One(id), &Told::Error { text: nobody.into() });
+            let nobody = format!(
+                "Nobody here is called {}. /who tells who is here.",
+                clean(&shown(to))
+            );
+            return tell(
+                To::One(id),
+                &Told::Error {
+                    text: nobody.into(),
+                },
+            );
         };
         let (to, text) = (Cow::from(to), clean(text));
-        let whisper = |sent| Told::Whisper { from: from.clone(), to: to.clone(), text: text.clone(), sent };
+        let whisper = |sent| Told::Whisper {
+            from: from.clone(),
+            to: to.clone(),
+            text: text.clone(),
+            sent,
+        };
         tell(To::One(receiver), &whisper(false));
         // Who whispers to himself has read it already.
         if receiver != id {
@@ -123,7 +197,12 @@ impl Room {
 
     fn rename(&mut self, id: Id, wanted: &str, tell: &mut impl FnMut(To, &Told<'_>)) {
         if self.name(id) == Some(wanted) {
-            return tell(To::One(id), &Told::Error { text: format!("You are called {wanted} already.").into() });
+            return tell(
+                To::One(id),
+                &Told::Error {
+                    text: format!("You are called {wanted} already.").into(),
+                },
+            );
         }
         if let Err(why) = self.free(id, wanted) {
             return tell(To::One(id), &cant_be(wanted, why));
@@ -131,7 +210,13 @@ impl Room {
         if let Some(from) = self.members.insert(id, wanted.to_owned()) {
             self.by_name.remove(&from.to_ascii_lowercase());
             self.by_name.insert(wanted.to_ascii_lowercase(), id);
-            tell(To::All, &Told::Renamed { from: from.into(), to: wanted.into() });
+            tell(
+                To::All,
+                &Told::Renamed {
+                    from: from.into(),
+                    to: wanted.into(),
+                },
+            );
         }
     }
 
@@ -146,168 +231,10 @@ impl Room {
 }
 
 fn cant_be(wanted: &str, why: BadName) -> Told<'static> {
-    Told::Error { text: format!("You can't be called {:?}: {why}.", clean(&shown(wanted))).into() }
+    Told::Error {
+        text: format!("You can't be called {:?}: {why}.", clean(&shown(wanted))).into(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A room that keeps what it told, each with its audience.
-    #[derive(Default)]
-    struct Heard {
-        room: Room,
-        told: Vec<(To, Told<'static>)>,
-    }
-
-    impl Heard {
-        fn with(names: &[&str]) -> Heard {
-            let mut heard = Heard::default();
-            for (id, name) in (0..).zip(names) {
-                heard.room.join(id, Some(name), &mut |_, _| {});
-            }
-            heard
-        }
-
-        fn join(&mut self, id: Id, wanted: Option<&str>) -> Vec<(To, Told<'static>)> {
-            self.room.join(id, wanted, &mut |to, told| self.told.push((to, owned(told))));
-            std::mem::take(&mut self.told)
-        }
-
-        fn leave(&mut self, id: Id) -> Vec<(To, Told<'static>)> {
-            self.room.leave(id, &mut |to, told| self.told.push((to, owned(told))));
-            std::mem::take(&mut self.told)
-        }
-
-        fn ask(&mut self, id: Id, line: &str) -> Vec<(To, Told<'static>)> {
-            self.room.handle(id, crate::plain::decode(line), &mut |to, told| self.told.push((to, owned(told))));
-            std::mem::take(&mut self.told)
-        }
-
-        /// The one error that this line is answered with.
-        fn refused(&mut self, id: Id, line: &str) -> String {
-            match self.ask(id, line).as_slice() {
-                [(To::One(to), Told::Error { text })] if *to == id => text.to_string(),
-                other => panic!("{line:?}: {other:?}"),
-            }
-        }
-    }
-
-    /// Told again from JSON, which owns what it says.
-    fn owned(told: &Told<'_>) -> Told<'static> {
-        let json = serde_json::to_string(told).expect("has no maps");
-        let mut owned = serde_json::from_str(&json).expect("was just written");
-        if let (Told::Whisper { sent, .. }, Told::Whisper { sent: was, .. }) = (&mut owned, told) {
-            *sent = *was;
-        }
-        owned
-    }
-
-    #[test]
-    fn counter_names_are_never_reused() {
-        let mut heard = Heard::default();
-        for (id, users) in [(7, 1), (9, 2)] {
-            let name = format!("user{}", users - 1);
-            let welcome = (To::One(id), Told::Welcome { name: name.clone().into(), users });
-            assert_eq!(heard.join(id, None), [(To::Others(id), Told::Joined { name: name.into(), users }), welcome]);
-        }
-        assert_eq!(heard.leave(9), [(To::Others(9), Told::Left { name: "user1".into(), users: 1 })]);
-        heard.join(12, None);
-        assert_eq!(heard.room.name(12), Some("user2"));
-        assert!(heard.leave(9).is_empty(), "nobody leaves twice");
-    }
-
-    #[test]
-    fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
-        let mut heard = Heard::with(&["alice", "bob"]);
-        let text = "one [user1]: two".into();
-        assert_eq!(heard.ask(0, "one\n[user1]:\u{202e} two"), [(To::All, Told::Message { from: "alice".into(), text })]);
-        assert_eq!(heard.ask(1, ""), [(To::All, Told::Message { from: "bob".into(), text: "".into() })]);
-        assert_eq!(heard.ask(1, "/me  waves\n"), [(To::All, Told::Action { from: "bob".into(), text: "waves ".into() })]);
-        assert!(heard.ask(5, "hello").is_empty(), "who is not here says nothing");
-    }
-
-    #[test]
-    fn a_rename_is_told_to_all_and_frees_the_old_name() {
-        let mut heard = Heard::default();
-        heard.join(0, None);
-        heard.join(1, None);
-        let renamed = |from: &'static str, to: &'static str| [(To::All, Told::Renamed { from: from.into(), to: to.into() })];
-        assert_eq!(heard.ask(0, "/nick alice"), renamed("user0", "alice"));
-        assert!(heard.refused(1, "/nick ALICE").contains("taken"));
-        assert_eq!(heard.ask(0, "/nick Alice"), renamed("alice", "Alice"));
-        assert!(heard.refused(0, "/nick Alice").contains("already"));
-        assert_eq!(heard.ask(0, "/nick carol"), renamed("Alice", "carol"));
-        assert_eq!(heard.ask(1, "/nick alice"), renamed("user1", "alice"));
-    }
-
-    #[test]
-    fn a_name_that_cannot_be_had_is_refused_with_the_reason() {
-        let mut heard = Heard::with(&["alice"]);
-        for (line, why) in [
-            ("/nick user7", "reserved"),
-            ("/nick USER0", "reserved"),
-            ("/nick Server", "reserved"),
-            ("/nick you", "reserved"),
-            ("/nick a b", "1 to 32"),
-            ("/nick é", "1 to 32"),
-            ("/nick", "/nick NAME"),
-        ] {
-            assert!(heard.refused(0, line).contains(why), "{line}");
-        }
-        let long = heard.refused(0, &format!("/nick {}", "x".repeat(60_000)));
-        assert!(long.contains("1 to 32") && long.len() < 200);
-        assert_eq!(heard.room.name(0), Some("alice"));
-    }
-
-    #[test]
-    fn a_newcomer_gets_the_name_it_asks_for_or_hears_why_not() {
-        let mut heard = Heard::with(&["alice"]);
-        heard.join(1, Some("bob"));
-        assert_eq!(heard.room.name(1), Some("bob"));
-        for (id, wanted, why) in [(2, "ALICE", "taken"), (3, "user0", "reserved"), (4, "", "1 to 32")] {
-            let told = heard.join(id, Some(wanted));
-            assert_eq!(heard.room.name(id), Some(format!("user{id}").as_str()));
-            assert!(matches!(told.last(), Some((To::One(to), Told::Error { text })) if *to == id && text.contains(why)));
-        }
-        heard.leave(1);
-        heard.join(5, Some("Bob"));
-        assert_eq!(heard.room.name(5), Some("Bob"), "a name is free when its owner has left");
-    }
-
-    #[test]
-    fn a_whisper_goes_to_its_two_ends() {
-        let mut heard = Heard::with(&["alice", "bob", "carol"]);
-        let whisper = |sent| Told::Whisper { from: "alice".into(), to: "bob".into(), text: "psst \u{feff}🐎".into(), sent };
-        assert_eq!(heard.ask(0, "/w BOB psst\t\u{feff}🐎"), [(To::One(1), whisper(false)), (To::One(0), whisper(true))]);
-        let own = Told::Whisper { from: "carol".into(), to: "carol".into(), text: "me".into(), sent: false };
-        assert_eq!(heard.ask(2, "/w carol me"), [(To::One(2), own)]);
-        assert!(heard.refused(0, "/w dave hi").contains("Nobody here is called dave"));
-        heard.leave(1);
-        assert!(heard.refused(0, "/w bob still there?").contains("Nobody"));
-        assert!(heard.refused(0, &format!("/w {} hi", "x".repeat(60_000))).len() < 200);
-    }
-
-    #[test]
-    fn who_names_a_hundred_and_counts_the_rest() {
-        let mut heard = Heard::default();
-        for id in 0..103 {
-            heard.join(id, None);
-        }
-        match heard.ask(50, "/who").as_slice() {
-            [(To::One(50), Told::Who { names, users: 103 })] => {
-                assert_eq!((names.len(), &*names[0], &*names[99]), (100, "user0", "user99"));
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn quitting_is_leaving() {
-        let mut heard = Heard::with(&["alice", "bob"]);
-        let mut told = 0;
-        assert_eq!(heard.room.handle(0, Request::Quit, &mut |_, _| told += 1), Next::Quits);
-        assert_eq!((told, heard.room.users(), heard.room.name(0)), (1, 1, None));
-        assert_eq!(heard.ask(1, "/help"), [(To::One(1), Told::Help { text: HELP.into() })]);
-    }
-}
+mod tests;

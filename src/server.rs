@@ -125,8 +125,19 @@ impl Server {
         let listener = Arc::new(listener);
         let (wake, stopped) = bounded(1);
         let stopping = Arc::new(AtomicBool::new(false));
-        let stopper = Stopper { listener: Arc::downgrade(&listener), address, stopping, wake };
-        Ok(Server { listener, address, options, stopper, stopped })
+        let stopper = Stopper {
+            listener: Arc::downgrade(&listener),
+            address,
+            stopping,
+            wake,
+        };
+        Ok(Server {
+            listener,
+            address,
+            options,
+            stopper,
+            stopped,
+        })
     }
 
     /// Where it listens, with the port that port 0 became.
@@ -146,7 +157,8 @@ impl Server {
     /// The dispatcher can't be started, or has panicked.
     pub fn run(self) -> Result<(), ServerError> {
         let (sender, inbox) = bounded(INBOX_EVENTS);
-        let dispatcher = spawn_dispatcher(inbox, self.stopper.clone()).map_err(ServerError::Spawn)?;
+        let dispatcher =
+            spawn_dispatcher(inbox, self.stopper.clone()).map_err(ServerError::Spawn)?;
         let shared = Arc::new(Shared {
             options: self.options.clone(),
             inbox: sender,
@@ -155,7 +167,10 @@ impl Server {
         });
         let pending = self.accept_until_stopped(&shared);
         drop(self.listener);
-        pending.iter().filter_map(Weak::upgrade).for_each(|head| cut(&head.socket));
+        pending
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|head| cut(&head.socket));
         // Without a dispatcher the connections end by themselves, as their threads find nobody to send to.
         let _ = shared.inbox.send(Event::Stop);
         drop(shared);
@@ -166,14 +181,17 @@ impl Server {
     fn accept_until_stopped(&self, shared: &Arc<Shared>) -> VecDeque<Weak<Pending>> {
         let mut pending: VecDeque<Weak<Pending>> = VecDeque::new();
         let mut failing = false;
-        while !self.stopper.is_stopping() {
-            match self.listener.accept() {
-                Ok((socket, peer)) if !self.stopper.is_stopping() => {
+        loop {
+            let accepted = self.listener.accept();
+            if self.stopper.is_stopping() {
+                return pending;
+            }
+            match accepted {
+                Ok((socket, peer)) => {
                     failing = false;
                     make_room(&mut pending, shared.options.max_connections);
                     pending.extend(admit(socket, peer, shared));
                 }
-                Ok(_) => {}
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -185,7 +203,6 @@ impl Server {
                 }
             }
         }
-        pending
     }
 }
 
@@ -197,16 +214,21 @@ fn spawn_dispatcher(inbox: Receiver<Event>, stopper: Stopper) -> io::Result<Join
             self.0.stop();
         }
     }
-    thread::Builder::new().name("dispatcher".into()).spawn(move || {
-        let _stop = StopAtEnd(stopper);
-        dispatcher::run(&inbox);
-    })
+    thread::Builder::new()
+        .name("dispatcher".into())
+        .spawn(move || {
+            let _stop = StopAtEnd(stopper);
+            dispatcher::run(&inbox);
+        })
 }
 
 /// Errors of one connection that broke before it was accepted (accept(2)).
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
 }
 
 /// Forgets the heads that are read, and cuts off the oldest ones while there are `limit` or more and at least one.
@@ -232,7 +254,9 @@ fn cut(socket: &TcpStream) {
 fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Weak<Pending>> {
     let pending = Arc::new(Pending { socket });
     let (head, shared) = (Arc::clone(&pending), Arc::clone(shared));
-    let thread = thread::Builder::new().name("head".into()).stack_size(STACK_BYTES);
+    let thread = thread::Builder::new()
+        .name("head".into())
+        .stack_size(STACK_BYTES);
     match thread.spawn(move || serve_head(head, peer, &shared)) {
         Ok(_) => Some(Arc::downgrade(&pending)),
         Err(error) => {
@@ -263,7 +287,10 @@ fn serve_head(head: Arc<Pending>, peer: SocketAddr, shared: &Arc<Shared>) {
 
 fn dispatcher_is_well(inbox: &Sender<Event>) -> bool {
     let (answer, answered) = bounded(1);
-    inbox.send_timeout(Event::Health(answer), HEALTH_DEADLINE).is_ok() && answered.recv_timeout(HEALTH_DEADLINE).is_ok()
+    inbox
+        .send_timeout(Event::Health(answer), HEALTH_DEADLINE)
+        .is_ok()
+        && answered.recv_timeout(HEALTH_DEADLINE).is_ok()
 }
 
 /// One of the WebSockets that may be open, until it is dropped.
@@ -284,16 +311,31 @@ impl Drop for Place {
 }
 
 /// Starts the thread of a WebSocket.
-fn open(head: &Pending, peer: SocketAddr, shared: &Arc<Shared>, upgrade: Upgrade, behind: Vec<u8>) -> Result<(), Answer> {
+fn open(
+    head: &Pending,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    upgrade: Upgrade,
+    behind: Vec<u8>,
+) -> Result<(), Answer> {
     let Some(place) = Place::take(shared) else {
-        log::warn!("{peer} refused: {} clients are here", shared.options.max_connections);
-        return Err(Answer::busy("as many clients as allowed are here; try again later\n"));
+        log::warn!(
+            "{peer} refused: {} clients are here",
+            shared.options.max_connections
+        );
+        return Err(Answer::busy(
+            "as many clients as allowed are here; try again later\n",
+        ));
     };
     let no_resources = |error: io::Error| {
         log::error!("{peer} refused: {error}");
         Answer::busy("the server has no room for one more client; try again later\n")
     };
-    let Upgrade { response, dialect, name } = upgrade;
+    let Upgrade {
+        response,
+        dialect,
+        name,
+    } = upgrade;
     let outbound = head.socket.try_clone().and_then(|socket| {
         socket.set_nodelay(true)?;
         Outbound::new(socket, peer, shared.options.backlog())
@@ -302,11 +344,15 @@ fn open(head: &Pending, peer: SocketAddr, shared: &Arc<Shared>, upgrade: Upgrade
     let connection = Connection {
         id: shared.next_id.fetch_add(1, Ordering::Relaxed),
         outbound: Arc::clone(&outbound),
-        purpose: dialect.map_or(Purpose::Echo, |dialect| Purpose::Chat(Newcomer { dialect, name })),
+        purpose: dialect.map_or(Purpose::Echo, |dialect| {
+            Purpose::Chat(Newcomer { dialect, name })
+        }),
         already_read: behind,
         inbox: shared.inbox.clone(),
     };
-    let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
+    let thread = thread::Builder::new()
+        .name("connection".into())
+        .stack_size(STACK_BYTES);
     let run = move || {
         outbound.send(response.into());
         connection.run(&place.0.options);

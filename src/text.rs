@@ -10,7 +10,9 @@ pub const MAX_NAME: usize = 32;
 /// reorders the characters around it is gone. Everything else stays as it came.
 pub fn clean(text: &str) -> Cow<'_, str> {
     // What is to be changed is ASCII, or begins with one of these two bytes in UTF-8: most texts pass right here.
-    let plain = text.bytes().all(|byte| byte >= b' ' && !matches!(byte, 0x7f | 0xc2 | 0xe2));
+    let plain = text
+        .bytes()
+        .all(|byte| byte >= b' ' && !matches!(byte, 0x7f | 0xc2 | 0xe2));
     if plain || !text.chars().any(|c| c.is_control() || reorders(c)) {
         return Cow::Borrowed(text);
     }
@@ -51,7 +53,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), BadName> {
         return Err(BadName::Form);
     }
     let lower = name.to_ascii_lowercase();
-    let counted = lower.strip_prefix("user").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.is_empty());
+    let counted = lower
+        .strip_prefix("user")
+        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.is_empty());
     if counted || lower == "you" || lower == "server" {
         return Err(BadName::Reserved);
     }
@@ -74,8 +78,23 @@ mod tests {
     #[test]
     fn ordinary_text_of_any_script_passes_unchanged() {
         let family = "👩\u{200d}👩\u{200d}👧";
-        for text in ["", " ", "hello", "[user0]: hi", "žluťoučký 🐎", family, "שלום \u{200f}", "مرحبا", "日本語", "naïve é\u{a0}x", "— … €"] {
-            assert!(matches!(clean(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        for text in [
+            "",
+            " ",
+            "hello",
+            "[user0]: hi",
+            "žluťoučký 🐎",
+            family,
+            "שלום \u{200f}",
+            "مرحبا",
+            "日本語",
+            "naïve é\u{a0}x",
+            "— … €",
+        ] {
+            assert!(
+                matches!(clean(text), Cow::Borrowed(same) if same == text),
+                "{text:?}"
+            );
         }
     }
 
@@ -96,14 +115,23 @@ mod tests {
     #[test]
     fn names_have_a_form_and_some_are_reserved() {
         let longest = "x".repeat(MAX_NAME);
-        for name in ["a", "Alice", "a-b_c", "007", "user", "user0x", "users1", "yourself", &longest] {
+        for name in [
+            "a", "Alice", "a-b_c", "007", "user", "user0x", "users1", "yourself", &longest,
+        ] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
         let too_long = "x".repeat(MAX_NAME + 1);
         for name in ["", " ", "a b", "é", "a.b", "a\n", "[x]", &too_long] {
             assert_eq!(check_name(name), Err(BadName::Form), "{name:?}");
         }
-        for name in ["user0", "USER17", "You", "server", "SERVER", "user00000000000000000000"] {
+        for name in [
+            "user0",
+            "USER17",
+            "You",
+            "server",
+            "SERVER",
+            "user00000000000000000000",
+        ] {
             assert_eq!(check_name(name), Err(BadName::Reserved), "{name}");
         }
     }
@@ -111,6 +139,9 @@ mod tests {
     #[test]
     fn what_is_shown_again_is_short() {
         assert_eq!(shown("bob"), "bob");
-        assert_eq!(shown(&"é".repeat(1000)), format!("{}…", "é".repeat(MAX_NAME)));
+        assert_eq!(
+            shown(&"é".repeat(1000)),
+            format!("{}…", "é".repeat(MAX_NAME))
+        );
     }
 }

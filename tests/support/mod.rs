@@ -1,0 +1,110 @@
+//! What the tests share: a server in this process or as the real program, clients, and the means to wait for a
+//! condition. Everything has a deadline, so that a hang is a failure.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+pub mod client;
+pub mod program;
+pub mod raw;
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use threadchat::{Options, Server, ServerError, Stopper};
+
+pub use client::Client;
+pub use program::Program;
+pub use raw::Raw;
+
+/// For whatever should happen at once: a machine busy with other tests takes its time.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Ends the test program when the test has not ended by then.
+pub struct Deadline(mpsc::Sender<()>);
+
+/// The deadline of one test, to be kept until its end.
+#[must_use]
+pub fn deadline(seconds: u64) -> Deadline {
+    let (done, waiting) = mpsc::channel();
+    let name = thread::current().name().unwrap_or("?").to_owned();
+    thread::spawn(move || {
+        if waiting.recv_timeout(Duration::from_secs(seconds))
+            == Err(mpsc::RecvTimeoutError::Timeout)
+        {
+            eprintln!("{name}: not done after {seconds} seconds");
+            std::process::exit(101);
+        }
+    });
+    Deadline(done)
+}
+
+/// Waits until the condition holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < end, "still not so: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A server in this process, stopped at the end.
+pub struct Host {
+    pub address: SocketAddr,
+    pub stopper: Stopper,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+}
+
+/// The defaults, on a free port.
+pub fn options() -> Options {
+    Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..Options::default()
+    }
+}
+
+impl Host {
+    pub fn start() -> Host {
+        Host::with(options())
+    }
+
+    pub fn with(options: Options) -> Host {
+        let server = Server::bind(options).expect("port 0 is free");
+        let (address, stopper) = (server.local_addr(), server.stopper());
+        Host {
+            address,
+            stopper,
+            thread: Some(thread::spawn(move || server.run())),
+        }
+    }
+
+    /// A chat client that has been greeted.
+    pub fn client(&self) -> Client {
+        Client::join(self.address)
+    }
+
+    /// Stops it and waits for its end: how `run` ended.
+    pub fn stop(mut self) -> Result<(), ServerError> {
+        self.stopper.stop();
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> Result<(), ServerError> {
+        let thread = self.thread.take().expect("waited for once");
+        thread.join().expect("run does not panic")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(
+                thread::panicking() || matches!(ended, Ok(Ok(()))),
+                "{ended:?}"
+            );
+        }
+    }
+}
