@@ -214,6 +214,17 @@ impl Dispatcher {
     }
 }
 
+/// Nobody is left at the end, except when the thread panics: then nobody may stay in a chat that has gone deaf.
+impl Drop for Audience {
+    fn drop(&mut self) {
+        for seat in self.seats.values() {
+            seat.outbound
+                .close(protocol::close(CloseCode::Error, "internal error"));
+            seat.outbound.end();
+        }
+    }
+}
+
 impl Audience {
     fn insert(&mut self, id: Id, mut seat: Seat) {
         if let Some(dialect) = seat.dialect {

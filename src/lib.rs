@@ -6,6 +6,7 @@
 mod connection;
 mod dispatcher;
 mod http;
+pub mod journal;
 mod leave;
 pub mod options;
 mod outbound;

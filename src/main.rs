@@ -6,8 +6,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{panic, thread};
 
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
+use threadchat::journal::Journal;
 use threadchat::options::{Command, Logging};
 use threadchat::{Options, Server};
 
@@ -44,6 +46,8 @@ fn print(text: &str) -> Result<()> {
 
 fn serve(options: Options, logging: &Logging) -> Result<()> {
     start_log(logging)?;
+    log_panics();
+    allow_descriptors(options.max_connections);
     let server = Server::bind(options)?;
     let stopper = server.stopper();
     let stopping = AtomicBool::new(false);
@@ -55,9 +59,10 @@ fn serve(options: Options, logging: &Logging) -> Result<()> {
         stopper.stop();
     })?;
     log::info!("responding at ws://{}/chat", server.local_addr());
-    server.run()?;
+    let result = server.run();
     log::info!("stopped");
-    Ok(())
+    log::logger().flush();
+    Ok(result?)
 }
 
 fn start_log(logging: &Logging) -> Result<()> {
@@ -66,15 +71,57 @@ fn start_log(logging: &Logging) -> Result<()> {
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
+        // tungstenite logs what clients send as it came, line breaks too.
+        .add_filter_allow_str("threadchat")
         .build();
-    match &logging.file {
-        None => WriteLogger::init(logging.level, config, io::stderr())?,
-        Some(path) => {
-            let file = File::options().append(true).create(true).open(path);
-            let file = file
-                .map_err(|error| format!("can't open the log file {}: {error}", path.display()))?;
-            WriteLogger::init(logging.level, config, file)?;
+    let journal =
+        match &logging.file {
+            None => Journal::start(io::stderr())?,
+            Some(path) => {
+                let file = File::options().append(true).create(true).open(path);
+                Journal::start(file.map_err(|error| {
+                    format!("can't open the log file {}: {error}", path.display())
+                })?)?
+            }
+        };
+    Ok(WriteLogger::init(logging.level, config, journal)?)
+}
+
+/// A panic is one line in the log, like everything else.
+fn log_panics() {
+    panic::set_hook(Box::new(|info| {
+        let name = thread::current().name().unwrap_or("unnamed").to_owned();
+        log::error!("internal error in a {name} thread: {:?}", info.to_string());
+    }));
+}
+
+/// Lets this process have the descriptors that so many clients need, as far as the system allows it: one for each
+/// WebSocket, one for each client that is still shaking hands, and some to spare.
+fn allow_descriptors(clients: usize) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        const SPARE: u64 = 64;
+        let wanted = (clients as u64).saturating_mul(2).saturating_add(SPARE);
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        // No limit is the largest one.
+        let maximum_or_all = maximum.unwrap_or(u64::MAX);
+        let granted = wanted.min(maximum_or_all);
+        if current.is_some_and(|current| current < granted)
+            && let Err(error) = setrlimit(
+                Resource::Nofile,
+                Rlimit {
+                    current: Some(granted),
+                    maximum,
+                },
+            )
+        {
+            log::warn!("can't raise the limit of open files: {error}");
+        }
+        if granted < clients as u64 + SPARE {
+            log::warn!(
+                "{granted} open files are allowed (ulimit -n): fewer than {clients} clients will fit"
+            );
         }
     }
-    Ok(())
 }

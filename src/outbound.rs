@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Select, Sender};
 use tungstenite::Bytes;
 
 use crate::STACK_BYTES;
@@ -62,7 +62,7 @@ impl Item {
 struct Drain {
     /// The item that is being written, and how many of its bytes the socket has taken.
     current: Option<(Item, usize)>,
-    /// A writer thread has been started, or is about to be, and nobody else may write.
+    /// A writer thread has been started, or is about to be: whoever does not wait leaves the writing to it.
     writer: bool,
     /// The Close has been written: what is still found in the channel came too late.
     finished: bool,
@@ -158,7 +158,7 @@ impl Outbound {
         }
     }
 
-    /// Ends the connection after its last word: what the kernel still has to send is sent. Its own thread.
+    /// Ends the connection after its last word: what the kernel still has to send is sent. Any thread.
     pub(crate) fn end(&self) {
         self.closed.store(true, Ordering::Relaxed);
         // An error means that the connection is gone already.
@@ -234,25 +234,29 @@ impl Outbound {
         }
     }
 
-    /// The writer thread: holds the drain until the client has caught up and stayed so, or is cut off.
+    /// The writer thread: writes, waiting for the client, until that has caught up and stayed so, or is cut off.
     fn run_writer(self: Arc<Self>) {
         let _guard = CutOnPanic(&self);
-        let Ok(mut drain) = self.drain.lock() else {
-            return self.cut(Leave::Bug);
-        };
         log::debug!("{}: writing behind", self.peer);
         loop {
+            let Ok(mut drain) = self.drain.lock() else {
+                return self.cut(Leave::Bug);
+            };
             self.write_waiting(&mut drain);
             if drain.finished || self.cut.get().is_some() {
                 return;
             }
-            match self.items.1.recv_timeout(RETIRE_AFTER) {
-                Ok(item) => drain.current = Some((item, 0)),
-                Err(_) => break,
+            drop(drain);
+            // Only looks: what it took out of the channel, nobody else could write before it has the drain again.
+            let mut more = Select::new();
+            more.recv(&self.items.1);
+            if more.ready_timeout(RETIRE_AFTER).is_err() {
+                break;
             }
         }
-        drain.writer = false;
-        drop(drain);
+        if let Ok(mut drain) = self.drain.lock() {
+            drain.writer = false;
+        }
         log::debug!("{} has caught up", self.peer);
         self.drain_now(None);
     }
@@ -333,3 +337,6 @@ impl Drop for CutOnPanic<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,7 +171,7 @@ impl Server {
             .iter()
             .filter_map(Weak::upgrade)
             .for_each(|head| cut(&head.socket));
-        // Without a dispatcher the connections end by themselves, as their threads find nobody to send to.
+        // Without a dispatcher there is nobody to tell, and nobody left to close.
         let _ = shared.inbox.send(Event::Stop);
         drop(shared);
         dispatcher.join().map_err(|_| ServerError::Dispatcher)

@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::SOON;
 
+/// The threads of a server without clients: acceptor, dispatcher, signals, journal.
+pub const OWN_THREADS: usize = 4;
+
 pub struct Program {
     pub address: SocketAddr,
     child: Child,
@@ -71,6 +74,11 @@ impl Program {
                 Err(_) => panic!("{part:?} was not logged, but:\n{passed}"),
             }
         }
+    }
+
+    /// A line of the log that contains this, if there is one by now.
+    pub fn logged_already(&mut self, part: &str) -> Option<String> {
+        self.log.try_iter().find(|line| line.contains(part))
     }
 
     /// What is left of the log, once the program has ended.

@@ -1,0 +1,155 @@
+//! Where the log goes: to a thread that writes it, so that nobody who logs waits for a terminal that was stopped, a pipe
+//! that nobody reads, or a slow disk. The dispatcher logs too, and it may not wait.
+
+use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+/// Lines that may wait, some hundred KiB of them. What comes when the place is full is lost, and counted.
+const LINES: usize = 4096;
+
+/// How long [`flush`](Write::flush) waits for what is still to be written.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Everything before this is written: say so here.
+    Flush(Sender<()>),
+}
+
+/// A writer that never waits, for a logger. Each line goes out in one piece.
+pub struct Journal {
+    entries: Sender<Entry>,
+    line: Vec<u8>,
+    lost: usize,
+}
+
+impl Journal {
+    /// Starts the thread that writes to `out`. It ends when the journal is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread.
+    pub fn start(out: impl Write + Send + 'static) -> io::Result<Journal> {
+        let (entries, waiting) = bounded(LINES);
+        thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || write_all(&waiting, out))?;
+        Ok(Journal {
+            entries,
+            line: Vec::new(),
+            lost: 0,
+        })
+    }
+
+    fn line_ends(&mut self) {
+        let mut line = std::mem::take(&mut self.line);
+        if self.lost > 0 {
+            let note = format!("[{} lines of the log were lost here]\n", self.lost);
+            line.splice(0..0, note.into_bytes());
+        }
+        match self.entries.try_send(Entry::Line(line)) {
+            Ok(()) => self.lost = 0,
+            // The thread has no reason to end before the journal does.
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.lost += 1,
+        }
+    }
+}
+
+impl Write for Journal {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(part);
+        if part.ends_with(b"\n") {
+            self.line_ends();
+        }
+        Ok(part.len())
+    }
+
+    /// Waits until what was logged before is written, but not for ever.
+    fn flush(&mut self) -> io::Result<()> {
+        let (done, written) = bounded(1);
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        self.entries
+            .send_timeout(Entry::Flush(done), FLUSH_DEADLINE)
+            .map_err(|error| late(error.into_inner()))?;
+        written
+            .recv_timeout(FLUSH_DEADLINE)
+            .map_err(|_| io::ErrorKind::TimedOut.into())
+    }
+}
+
+fn write_all(waiting: &Receiver<Entry>, mut out: impl Write) {
+    for entry in waiting {
+        match entry {
+            // A log that can't be written is no reason to stop a chat.
+            Entry::Line(line) => drop(out.write_all(&line)),
+            Entry::Flush(done) => {
+                let _ = out.flush();
+                // Who asked may have lost patience.
+                let _ = done.try_send(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets a write go on for each message.
+    struct Gate(Receiver<()>, Sender<Vec<u8>>);
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().map_err(io::Error::other)?;
+            self.1.send(bytes.to_vec()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whole_lines_come_out_in_order_and_losses_are_told() {
+        let (open, gate) = bounded(3 * LINES);
+        let (out, written) = bounded(3 * LINES);
+        let mut journal = Journal::start(Gate(gate, out)).expect("a thread");
+        for number in 0..2 * LINES {
+            write!(journal, "line {number} ").expect("never waits");
+            writeln!(journal, "ends").expect("never waits");
+        }
+        assert!(journal.flush().is_err(), "nothing can be written yet");
+        for _ in 0..2 * LINES {
+            open.send(()).expect("the gate is there");
+        }
+        journal.flush().expect("everything can be written");
+        writeln!(journal, "last").expect("never waits");
+        journal.flush().expect("everything can be written");
+        drop(journal);
+        let lines: Vec<String> = written
+            .iter()
+            .map(|line| String::from_utf8_lossy(&line).into_owned())
+            .collect();
+        let (last, first) = lines.split_last().expect("there are lines");
+        // One line may be in the thread's hands beside those that wait.
+        assert!(
+            (LINES..=LINES + 1).contains(&first.len()),
+            "{}",
+            first.len()
+        );
+        for (number, line) in first.iter().enumerate() {
+            assert_eq!(*line, format!("line {number} ends\n"));
+        }
+        assert_eq!(
+            *last,
+            format!(
+                "[{} lines of the log were lost here]\nlast\n",
+                2 * LINES - first.len()
+            )
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! The rules of the outbound channel, over a real socket.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::time::Instant;
+
+use rustix::net::sockopt;
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Soon full. Still smaller ones make TCP wait for its timers when a window opens again.
+const SOCKET_BYTES: usize = 256 << 10;
+
+/// The way to a client, and the client's socket.
+fn pair(max_backlog: usize) -> (Arc<Outbound>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
+    let client =
+        TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    sockopt::set_socket_recv_buffer_size(&client, SOCKET_BYTES).expect("a socket");
+    client.set_read_timeout(Some(SOON)).expect("not zero");
+    let (socket, peer) = listener.accept().expect("a client has connected");
+    sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES).expect("a socket");
+    (
+        Outbound::new(socket, peer, max_backlog).expect("a socket"),
+        client,
+    )
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < end, "still not so: {what}");
+        thread::yield_now();
+    }
+}
+
+/// Who put it in, its number, and as many bytes as follow from both.
+fn record(producer: u8, number: u32) -> Vec<u8> {
+    let mut record = vec![producer];
+    record.extend(number.to_be_bytes());
+    record.resize(5 + length(producer, number), producer);
+    record
+}
+
+fn length(producer: u8, number: u32) -> usize {
+    (number as usize)
+        .wrapping_mul(7919)
+        .wrapping_add(producer as usize * 31)
+        % 700
+}
+
+/// Many threads put records in, one of them always by the way that waits, while the client reads in fits: it
+/// lets the socket fill until a writer thread is needed, and then reads until that has caught up.
+#[test]
+fn many_producers_one_socket_every_byte_once_and_in_order() {
+    const PRODUCERS: u8 = 8;
+    const RECORDS: u32 = 4000;
+    let (outbound, mut client) = pair(usize::MAX);
+    let total: u64 = (0..PRODUCERS)
+        .flat_map(|producer| (0..RECORDS).map(move |number| 5 + length(producer, number) as u64))
+        .sum();
+    let done = Arc::new(AtomicUsize::new(0));
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|producer| {
+            let (outbound, done) = (Arc::clone(&outbound), Arc::clone(&done));
+            thread::spawn(move || {
+                for number in 0..RECORDS {
+                    let record = record(producer, number);
+                    match producer {
+                        0 => outbound.send_waiting(record.into()),
+                        _ => outbound.send(record.into()),
+                    }
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+
+    let mut next = [0; PRODUCERS as usize];
+    let (mut read, mut fits) = (0, 0);
+    while read < total {
+        // Let it fill, as long as those are there who fill it without waiting.
+        let full = || outbound.backlog.load(Ordering::Relaxed) > 20_000;
+        let all_wait = || done.load(Ordering::Relaxed) >= usize::from(PRODUCERS) - 1;
+        eventually("the socket is full", || full() || all_wait());
+        fits += 1;
+        let caught_up = || outbound.backlog.load(Ordering::Relaxed) == 0;
+        loop {
+            let mut header = [0; 5];
+            client.read_exact(&mut header).expect("a record comes");
+            let (producer, number) = (
+                header[0],
+                u32::from_be_bytes([header[1], header[2], header[3], header[4]]),
+            );
+            assert_eq!(number, next[usize::from(producer)], "producer {producer}");
+            next[usize::from(producer)] += 1;
+            let mut payload = vec![0; length(producer, number)];
+            client.read_exact(&mut payload).expect("its payload comes");
+            assert!(payload.iter().all(|byte| *byte == producer));
+            read += 5 + payload.len() as u64;
+            if read == total || caught_up() {
+                break;
+            }
+        }
+    }
+    producers
+        .into_iter()
+        .for_each(|producer| producer.join().expect("no producer fails"));
+    assert_eq!(next, [RECORDS; PRODUCERS as usize]);
+    println!("{read} bytes in {fits} fits");
+    outbound.close(b"bye"[..].into());
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).expect("no reset");
+    assert_eq!(rest, b"bye", "nothing came twice");
+    eventually("the backlog is counted back to nothing", || {
+        outbound.backlog.load(Ordering::Relaxed) == 0
+    });
+}
+
+#[test]
+fn a_close_is_the_last_thing_that_is_written() {
+    for _ in 0..200 {
+        let (outbound, mut client) = pair(usize::MAX);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..20).for_each(|_| outbound.send(b"frame "[..].into())));
+            }
+            scope.spawn(|| outbound.close(b"close"[..].into()));
+            scope.spawn(|| outbound.close(b"close"[..].into()));
+        });
+        outbound.send(b"late"[..].into());
+        let mut all = String::new();
+        client
+            .read_to_string(&mut all)
+            .expect("the write side is shut down");
+        let frames = all.strip_suffix("close").expect("the Close came last");
+        assert!(frames.replace("frame ", "").is_empty(), "{all}");
+    }
+}
+
+#[test]
+fn over_the_bound_the_client_is_cut_off() {
+    let (outbound, mut client) = pair(100_000);
+    // The kernel takes some, and then it counts. The items are small: their bookkeeping counts too.
+    const ITEM: usize = 100;
+    for _ in 0..100_000 {
+        outbound.send([7; ITEM].to_vec().into());
+        if outbound.cut_reason().is_some() {
+            break;
+        }
+    }
+    let Some(Leave::TooSlow { backlog }) = outbound.cut_reason() else {
+        panic!("{:?}", outbound.cut_reason())
+    };
+    assert!(
+        (100_001..=100_000 + ITEM + ITEM_BYTES).contains(&backlog),
+        "{backlog}"
+    );
+    let queued = outbound.items.1.len();
+    assert!(queued * (ITEM + ITEM_BYTES) <= backlog, "{queued}");
+    drop(outbound);
+    let mut all = Vec::new();
+    // Memory in the kernel is given back at once, which the client sees as a reset or an early end.
+    assert!(client.read_to_end(&mut all).is_err() || all.len() < 100_000 * ITEM);
+}
+
+#[test]
+fn a_writer_retires_when_the_client_has_caught_up() {
+    let (outbound, mut client) = pair(usize::MAX);
+    let writer = |outbound: &Outbound| outbound.drain.try_lock().map_or(true, |drain| drain.writer);
+    outbound.send(vec![7; 10 << 20].into());
+    assert!(writer(&outbound), "ten MiB fit nowhere");
+    let mut all = vec![0; 10 << 20];
+    client.read_exact(&mut all).expect("everything comes");
+    eventually("the writer is gone", || {
+        !writer(&outbound) && Arc::strong_count(&outbound) == 1
+    });
+    outbound.send(b"x"[..].into());
+    client
+        .read_exact(&mut all[..1])
+        .expect("it is written without a writer");
+    assert!(!writer(&outbound));
+}

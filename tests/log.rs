@@ -1,0 +1,128 @@
+//! A person who reads the log knows what happened.
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use support::{Client, Program, Raw, deadline, eventually, raw};
+
+#[test]
+fn it_says_who_came_and_why_each_left() {
+    let _deadline = deadline(60);
+    let mut program = Program::start(&["--ping", "1"]);
+    let mut client = Client::join(program.address);
+    let address = client
+        .socket
+        .get_ref()
+        .local_addr()
+        .expect("it is connected");
+    assert!(
+        program
+            .logged("came")
+            .ends_with(&format!("user0 came from {address}; 1 here"))
+    );
+    client
+        .socket
+        .close(Some(tungstenite::protocol::CloseFrame {
+            code: 1000.into(),
+            reason: "bye".into(),
+        }))
+        .expect("it reads");
+    while client.next().is_ok() {}
+    let left = program.logged("user0 left");
+    assert!(
+        left.ends_with(&format!(
+            "from {address}: closed by the client (1000); 0 here"
+        )),
+        "{left}"
+    );
+
+    drop(Client::join(program.address));
+    assert!(program.logged("user1 left").contains("vanished"));
+
+    for (name, frame, why) in [
+        (
+            "user2",
+            raw::frame(0x83, b""),
+            "protocol error (Encountered invalid opcode: 3)",
+        ),
+        (
+            "user3",
+            raw::frame(0x81, b"\xff"),
+            "protocol error (text that is not UTF-8)",
+        ),
+        (
+            "user4",
+            raw::frame(0x81, &vec![b'x'; 65_537]),
+            "message too big",
+        ),
+    ] {
+        Raw::upgraded(program.address, "/chat").send(&frame);
+        assert!(
+            program.logged(&format!("{name} left")).contains(why),
+            "{why}"
+        );
+    }
+
+    let silent = Raw::upgraded(program.address, "/chat");
+    assert!(program.logged("user5 left").contains("ping timeout"));
+    drop(silent);
+
+    let mut quits = Client::join(program.address);
+    quits.say("/quit");
+    assert_eq!(quits.closed(), 1000);
+    assert!(program.logged("user6 quits").ends_with("0 stay"));
+}
+
+#[test]
+fn nothing_a_client_sends_can_forge_a_line() {
+    let _deadline = deadline(60);
+    let mut program = Program::start(&["--log-level", "trace"]);
+    let forged = "forged by a client";
+    let mut client = Client::connect(program.address, "/chat?name=a%0Aforged%20by%20a%20client");
+    client.hear();
+    client.say(&format!("\n{forged}\u{1b}[2J"));
+    client.hear_until(|text| text.contains("forged"));
+    let mut raw = Raw::connect(program.address);
+    raw.send(format!("GET /\x0b{forged} HTTP/1.1\r\n\r\n").as_bytes());
+    // It may be refused before it is read to its end.
+    let _ = raw.rest();
+    client.leave();
+    program.signal(Signal::TERM);
+    program.wait();
+    for line in program.rest_of_log() {
+        assert!(
+            !line.starts_with(forged) && !line.contains('\u{1b}'),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_stop_the_chat() {
+    let _deadline = deadline(120);
+    // The port is known before: the log, a pipe that is soon full, will not tell it.
+    let address = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
+        free.local_addr().expect("it is bound")
+    };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat"))
+        .args(["--listen", &address.to_string(), "--log-level", "trace"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it can be run");
+    eventually("it listens", || {
+        std::net::TcpStream::connect(address).is_ok()
+    });
+    let mut client = Client::join(address);
+    // A pipe holds 64 KiB, and at this level each message is a line.
+    for number in 0..2000 {
+        client.say(&format!("{number} {}", "x".repeat(100)));
+        assert!(client.hear().starts_with(&format!("[user0]: {number} ")));
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it is our child");
+    std::io::stderr().flush().expect("no buffer");
+}
