@@ -27,8 +27,8 @@ pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub(crate) enum Event {
     /// A WebSocket is open.
     Opened(Id, Opened),
-    /// A chat client asks for something.
-    Asked(Id, Request<'static>),
+    /// A chat client asks for this, one after the other.
+    Asked(Id, Vec<Request<'static>>),
     /// A WebSocket's thread is done with it.
     Left(Id, Leave),
     /// Is the dispatcher well? It answers by this channel, which must have room.
@@ -128,18 +128,10 @@ impl Dispatcher {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Asked(id, request) => {
-                if let (Request::Quit, Some(name)) = (&request, self.room.name(id)) {
-                    log::info!("{name} quits; {} stay", self.room.users() - 1);
-                }
-                let audience = &mut self.audience;
-                if self
-                    .room
-                    .handle(id, request, &mut |to, told| audience.tell(to, told))
-                    == Next::Quits
-                {
-                    self.close(id, CloseCode::Normal, "bye");
-                }
+            Event::Asked(id, requests) => {
+                requests
+                    .into_iter()
+                    .for_each(|request| self.asked(id, request));
             }
             Event::Opened(id, opened) => self.open(id, opened),
             Event::Left(id, why) => self.left(id, &why),
@@ -155,6 +147,19 @@ impl Dispatcher {
                 ids.into_iter()
                     .for_each(|id| self.close(id, CloseCode::Away, "the server stops"));
             }
+        }
+    }
+
+    fn asked(&mut self, id: Id, request: Request<'_>) {
+        if let (Request::Quit, Some(name)) = (&request, self.room.name(id)) {
+            log::info!("{name} quits; {} stay", self.room.users() - 1);
+        }
+        let audience = &mut self.audience;
+        let next = self
+            .room
+            .handle(id, request, &mut |to, told| audience.tell(to, told));
+        if next == Next::Quits {
+            self.close(id, CloseCode::Normal, "bye");
         }
     }
 

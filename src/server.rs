@@ -18,8 +18,8 @@ use crate::http::{self, Answer, HeadError, Route, Upgrade};
 use crate::options::Options;
 use crate::outbound::Outbound;
 
-/// Events that may wait for the dispatcher: enough to fill a batch with short messages.
-const INBOX_EVENTS: usize = 1024;
+/// Events that may wait for the dispatcher. Each may hold a largest message, so this bounds memory too.
+const INBOX_EVENTS: usize = 256;
 
 /// How long the acceptor rests when the system has no descriptor or no memory for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
