@@ -1,0 +1,249 @@
+//! The subprotocol `threadchat.json`, in one chat with plain text.
+
+mod support;
+
+use support::{Client, Host, deadline};
+use threadchat::protocol::Told;
+use tungstenite::http::HeaderValue;
+
+/// What the next message says.
+fn told(client: &mut Client) -> Told<'static> {
+    let text = client.hear();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn it_is_confirmed_where_it_is_offered() {
+    let _deadline = deadline(60);
+    let host = Host::start();
+    for (offered, confirmed) in [
+        (Some("threadchat.json"), true),
+        (Some("soap, threadchat.json"), true),
+        (Some("soap"), false),
+        (Some("Threadchat.JSON"), false),
+        (None, false),
+    ] {
+        let mut request = support::client::request(host.address, "/chat");
+        if let Some(offered) = offered {
+            request
+                .headers_mut()
+                .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(offered));
+        }
+        // tungstenite's client insists on an answer to its offer; the server's silence is an offer of plain text.
+        match Client::try_connect(host.address, request) {
+            Ok(mut client) => {
+                let subprotocol = client
+                    .response
+                    .headers()
+                    .get("Sec-WebSocket-Protocol")
+                    .cloned();
+                assert_eq!(subprotocol.is_some(), confirmed, "{offered:?}");
+                assert_eq!(client.hear().starts_with('{'), confirmed, "{offered:?}");
+            }
+            Err(tungstenite::Error::Protocol(_)) => {
+                assert!(offered.is_some() && !confirmed, "{offered:?}")
+            }
+            Err(error) => panic!("{offered:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn who_offers_unknown_subprotocols_alone_is_served_plain_text() {
+    let _deadline = deadline(60);
+    let host = Host::start();
+    let mut raw = support::Raw::connect(host.address);
+    raw.send(support::raw::handshake("/chat", "Sec-WebSocket-Protocol: soap, xmpp\r\n").as_bytes());
+    let head = raw.head().to_ascii_lowercase();
+    assert!(
+        head.starts_with("http/1.1 101 ") && !head.contains("sec-websocket-protocol"),
+        "{head}"
+    );
+    let (_, greeting) = raw.frame().expect("no reset").expect("it is greeted");
+    assert_eq!(greeting, b"You are connected! There are 1 users here.");
+}
+
+#[test]
+fn both_kinds_share_one_chat_and_one_order() {
+    let _deadline = deadline(60);
+    let host = Host::start();
+    let mut json = Client::json(host.address, "/chat");
+    assert_eq!(
+        told(&mut json),
+        Told::Welcome {
+            name: "user0".into(),
+            users: 1
+        }
+    );
+    let mut plain = host.client();
+    assert_eq!(
+        told(&mut json),
+        Told::Joined {
+            name: "user1".into(),
+            users: 2
+        }
+    );
+
+    plain.say("from plain");
+    assert_eq!(
+        told(&mut json),
+        Told::Message {
+            from: "user1".into(),
+            text: "from plain".into()
+        }
+    );
+    json.say(r#"{"type":"message","text":"/nick \"not\" a\ncommand"}"#);
+    let text = "/nick \"not\" a command".into();
+    assert_eq!(
+        told(&mut json),
+        Told::Message {
+            from: "user0".into(),
+            text
+        }
+    );
+    json.say(r#"{"type":"action","text":"waves"}"#);
+    assert_eq!(
+        told(&mut json),
+        Told::Action {
+            from: "user0".into(),
+            text: "waves".into()
+        }
+    );
+    json.say(r#"{"type":"rename","name":"alice"}"#);
+    assert_eq!(
+        told(&mut json),
+        Told::Renamed {
+            from: "user0".into(),
+            to: "alice".into()
+        }
+    );
+    json.say(r#"{"type":"whisper","to":"user1","text":"psst"}"#);
+    let whisper = |from: &'static str, to: &'static str| Told::Whisper {
+        from: from.into(),
+        to: to.into(),
+        text: "psst".into(),
+        sent: false,
+    };
+    assert_eq!(told(&mut json), whisper("alice", "user1"));
+    plain.say("/w alice psst");
+    assert_eq!(told(&mut json), whisper("user1", "alice"));
+    json.say(r#"{"type":"who"}"#);
+    assert_eq!(
+        told(&mut json),
+        Told::Who {
+            names: vec!["alice".into(), "user1".into()],
+            users: 2
+        }
+    );
+    json.say(r#"{"type":"help"}"#);
+    assert!(matches!(told(&mut json), Told::Help { text } if text.contains("/whisper NAME TEXT")));
+
+    let lines = [
+        "[user1]: from plain",
+        "[user0]: /nick \"not\" a command",
+        "[user0] waves",
+        "* user0 is now alice.",
+        "[alice whispers]: psst",
+        "[you whisper to alice]: psst",
+    ];
+    for line in lines {
+        assert_eq!(plain.hear(), line);
+    }
+    plain.leave();
+    assert_eq!(
+        told(&mut json),
+        Told::Left {
+            name: "user1".into(),
+            users: 1
+        }
+    );
+}
+
+#[test]
+fn what_is_wrong_is_answered_and_the_connection_stays() {
+    let _deadline = deadline(60);
+    let host = Host::start();
+    let mut json = Client::json(host.address, "/chat?name=user7");
+    assert_eq!(
+        told(&mut json),
+        Told::Welcome {
+            name: "user0".into(),
+            users: 1
+        }
+    );
+    assert!(matches!(told(&mut json), Told::Error { text } if text.contains("reserved")));
+    for (message, why) in [
+        ("hello", "JSON object"),
+        (r#"{"type":"message""#, "EOF"),
+        (r#"{"type":"dance"}"#, "`dance`"),
+        (r#"{"type":"message"}"#, "`text`"),
+        (r#"{"type":"rename","name":"you"}"#, "reserved"),
+        (
+            r#"{"type":"whisper","to":"nobody","text":"x"}"#,
+            "Nobody here is called nobody",
+        ),
+    ] {
+        json.say(message);
+        match told(&mut json) {
+            Told::Error { text } => assert!(text.contains(why), "{message}: {text}"),
+            other => panic!("{message}: {other:?}"),
+        }
+    }
+    json.say(r#"{"type":"message","text":"still here"}"#);
+    assert_eq!(
+        told(&mut json),
+        Told::Message {
+            from: "user0".into(),
+            text: "still here".into()
+        }
+    );
+}
+
+#[test]
+fn both_kinds_see_the_same_order_under_load() {
+    const EACH: usize = 300;
+    let _deadline = deadline(120);
+    let host = Host::start();
+    let mut json = Client::json(host.address, "/chat");
+    told(&mut json);
+    let mut plain: Vec<Client> = (0..6).map(|_| host.client()).collect();
+    let heard: Vec<Vec<(String, String)>> = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for client in &mut plain {
+            threads.push(scope.spawn(move || {
+                let mut heard = Vec::new();
+                for number in 0..EACH {
+                    client.say(&number.to_string());
+                    heard.push(client.hear());
+                }
+                while heard.len() < 6 * EACH {
+                    heard.push(client.hear());
+                }
+                let split = |line: String| {
+                    let (from, text) = line.strip_prefix('[')?.split_once("]: ")?;
+                    Some((from.to_owned(), text.to_owned()))
+                };
+                heard
+                    .into_iter()
+                    .map(|line| split(line).expect("a message"))
+                    .collect()
+            }));
+        }
+        let mut objects = Vec::new();
+        while objects.len() < 6 * EACH {
+            if let Told::Message { from, text } = told(&mut json) {
+                objects.push((from.into_owned(), text.into_owned()));
+            }
+        }
+        let mut all: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no client fails"))
+            .collect();
+        all.push(objects);
+        all
+    });
+    assert!(
+        heard.iter().all(|sequence| *sequence == heard[0]),
+        "two clients saw different sequences"
+    );
+}
