@@ -16,7 +16,7 @@ use crate::http::read_until_closed;
 use crate::leave::Leave;
 use crate::options::Options;
 use crate::outbound::Outbound;
-use crate::protocol::{self, Dialect, Request};
+use crate::protocol::{self, Dialect};
 use crate::room::Id;
 
 /// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits many times.
@@ -71,11 +71,8 @@ impl Connection {
             return;
         }
         let stream = Stream {
-            id: goodbye.id,
             outbound: Arc::clone(&goodbye.outbound),
-            inbox: goodbye.inbox.clone(),
             heard: true,
-            asked: Vec::new(),
             echoes: dialect.is_none(),
         };
         let mut reader = Reader {
@@ -89,7 +86,7 @@ impl Connection {
             code: None,
         };
         goodbye.why = match dialect {
-            Some(dialect) => reader.chat(dialect),
+            Some(dialect) => reader.chat(goodbye.id, dialect, &goodbye.inbox),
             None => reader.echo(),
         };
     }
@@ -113,13 +110,16 @@ struct Reader {
 
 impl Reader {
     /// Passes requests on until the client leaves. Waits for the client, or for room in the dispatcher's inbox.
-    fn chat(&mut self, dialect: Dialect) -> Leave {
+    fn chat(&mut self, id: Id, dialect: Dialect, inbox: &Sender<Event>) -> Leave {
         loop {
             match self.next() {
                 Ok(Message::Text(text)) => {
-                    let stream = self.websocket.get_mut();
-                    log::trace!("{}: {text:?}", stream.id);
-                    stream.asked.push(protocol::decode(dialect, &text));
+                    log::trace!("{id}: {text:?}");
+                    let request = protocol::decode(dialect, &text);
+                    if inbox.send(Event::Asked(id, request)).is_err() {
+                        // The dispatcher ends before this thread only by a panic.
+                        return Leave::Bug;
+                    }
                 }
                 Ok(_) => {}
                 Err(why) => return why,
@@ -152,7 +152,6 @@ impl Reader {
                 Ok(Message::Close(frame)) => self.code = frame.map(|frame| frame.code.into()),
                 Ok(message) => {
                     if let Some(pace) = &mut self.pace {
-                        self.websocket.get_mut().pass_on()?;
                         pace.keep();
                     }
                     return Ok(message);
@@ -213,41 +212,14 @@ impl Pace {
 
 /// The socket as tungstenite sees it: reads come from it, writes go to the outbound channel.
 struct Stream {
-    id: Id,
     outbound: Arc<Outbound>,
-    inbox: Sender<Event>,
     /// Something came since the last Ping. A client that has just shaken hands counts as heard.
     heard: bool,
-    /// What the last read brought and the dispatcher has not been sent: at most [`READ_BYTES`] of frames, or the end of
-    /// one that took many reads. They go in one event, which makes a flood of small ones cheaper for everybody.
-    asked: Vec<Request<'static>>,
     echoes: bool,
-}
-
-impl Stream {
-    /// Sends the dispatcher what has been asked. Waits for room in its inbox.
-    fn pass_on(&mut self) -> Result<(), Leave> {
-        if self.asked.is_empty() {
-            return Ok(());
-        }
-        let asked = Event::Asked(self.id, std::mem::take(&mut self.asked));
-        // The dispatcher is gone only when it has panicked, as long as this thread runs.
-        self.inbox.send(asked).map_err(|_| Leave::Bug)
-    }
-}
-
-/// However the thread ends, what it read before is said.
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // Without a dispatcher there is nobody to hear it.
-        let _ = self.pass_on();
-    }
 }
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.pass_on()
-            .map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
         loop {
             match self.outbound.socket().read(buf) {
                 // Signals end a read that has a timeout, even where system calls are restarted.

@@ -27,8 +27,8 @@ pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub(crate) enum Event {
     /// A WebSocket is open.
     Opened(Id, Opened),
-    /// A chat client asks for this, one after the other.
-    Asked(Id, Vec<Request<'static>>),
+    /// A chat client asks for something.
+    Asked(Id, Request<'static>),
     /// A WebSocket's thread is done with it.
     Left(Id, Leave),
     /// Is the dispatcher well? It answers by this channel, which must have room.
@@ -94,10 +94,11 @@ pub(crate) fn run(inbox: &Receiver<Event>) {
     };
     while let Some(event) = dispatcher.next(inbox) {
         dispatcher.handle(event);
-        while !dispatcher.audience.batch_is_full() {
-            match inbox.try_recv() {
-                Ok(event) => dispatcher.handle(event),
-                Err(_) => break,
+        // No more than were waiting: what they cause may be nothing for the batch, which would then never be full.
+        for event in inbox.try_iter().take(inbox.len()) {
+            dispatcher.handle(event);
+            if dispatcher.audience.batch_is_full() {
+                break;
             }
         }
         dispatcher.audience.flush();
@@ -128,11 +129,7 @@ impl Dispatcher {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Asked(id, requests) => {
-                requests
-                    .into_iter()
-                    .for_each(|request| self.asked(id, request));
-            }
+            Event::Asked(id, request) => self.asked(id, request),
             Event::Opened(id, opened) => self.open(id, opened),
             Event::Left(id, why) => self.left(id, &why),
             Event::Health(answer) => {

@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -18,11 +18,15 @@ use crate::http::{self, Answer, HeadError, Route, Upgrade};
 use crate::options::Options;
 use crate::outbound::Outbound;
 
-/// Events that may wait for the dispatcher. Each may hold a largest message, so this bounds memory too.
-const INBOX_EVENTS: usize = 256;
+/// Events that may wait for the dispatcher: what one batch takes of short messages, and no more, because whoever speaks
+/// beside a flood waits behind all of them. Each may hold a largest message, so this bounds memory too.
+const INBOX_EVENTS: usize = 1024;
 
 /// How long the acceptor rests when the system has no descriptor or no memory for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the log says nothing more of that.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long `/health` waits for the dispatcher.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
@@ -180,7 +184,7 @@ impl Server {
     /// Returns the heads that are still being read.
     fn accept_until_stopped(&self, shared: &Arc<Shared>) -> VecDeque<Weak<Pending>> {
         let mut pending: VecDeque<Weak<Pending>> = VecDeque::new();
-        let mut failing = false;
+        let mut told: Option<Instant> = None;
         loop {
             let accepted = self.listener.accept();
             if self.stopper.is_stopping() {
@@ -188,14 +192,14 @@ impl Server {
             }
             match accepted {
                 Ok((socket, peer)) => {
-                    failing = false;
                     make_room(&mut pending, shared.options.max_connections);
                     pending.extend(admit(socket, peer, shared));
                 }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
+                    if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
                         log::error!("can't accept: {error}; trying again every {ACCEPT_PAUSE:?}");
+                        told = Some(Instant::now());
                     }
                     // A head that takes its time is the first to go when the system runs out.
                     make_room(&mut pending, 0);

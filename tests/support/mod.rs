@@ -33,6 +33,7 @@ pub fn deadline(seconds: u64) -> Deadline {
             == Err(mpsc::RecvTimeoutError::Timeout)
         {
             eprintln!("{name}: not done after {seconds} seconds");
+            program::kill_all();
             std::process::exit(101);
         }
     });

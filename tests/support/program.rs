@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Instant;
@@ -33,9 +34,14 @@ impl Program {
     pub fn spawn(mut command: Command) -> Program {
         let mut child = command
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it can be run");
+        RUNNING
+            .lock()
+            .expect("nobody panics with it")
+            .push(Pid::from_child(&child));
         let stderr = BufReader::new(child.stderr.take().expect("is piped"));
         let (line_out, log) = mpsc::channel();
         thread::spawn(move || {
@@ -146,8 +152,24 @@ impl Program {
     }
 }
 
+/// The programs that were started here and have not ended: a test that misses its deadline ends them.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Ends what tests have started and not ended.
+pub fn kill_all() {
+    for pid in RUNNING.lock().expect("nobody panics with it").iter() {
+        // It may have ended already.
+        let _ = kill_process(*pid, Signal::KILL);
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
+        let pid = self.pid();
+        RUNNING
+            .lock()
+            .expect("nobody panics with it")
+            .retain(|running| *running != pid);
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,0 +1,78 @@
+//! Requests that are never finished: real clients get in, and the unfinished ones are gone in time.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::program::OWN_THREADS;
+use support::{Client, Program, Raw, deadline, eventually};
+
+fn unfinished(program: &Program, count: usize) -> Vec<Raw> {
+    let begin = |_| {
+        let mut raw = Raw::connect(program.address);
+        // It may be the one that has to give way.
+        let _ = raw.try_send(b"GET /chat HTTP/1.1\r\nHost: x\r\n");
+        raw
+    };
+    (0..count).map(begin).collect()
+}
+
+/// How long the slowest of twenty real clients takes to be greeted.
+fn slowest(program: &Program) -> Duration {
+    let greet = |_| {
+        let begin = Instant::now();
+        Client::join(program.address).leave();
+        begin.elapsed()
+    };
+    (0..20).map(greet).max().unwrap_or_default()
+}
+
+#[test]
+fn two_hundred_of_them_keep_nobody_out() {
+    let _deadline = deadline(120);
+    let program = Program::start(&[]);
+    let descriptors = program.descriptors();
+    let mut heads = unfinished(&program, 200);
+    eventually("they are being read", || {
+        program.threads() == OWN_THREADS + 200
+    });
+    let slowest = slowest(&program);
+    println!("slowest greeting beside 200 unfinished heads: {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    // Ten seconds after they began, each is told so, and is gone.
+    for head in &mut heads {
+        assert!(head.head().starts_with("HTTP/1.1 408 "));
+    }
+    drop(heads);
+    eventually("no thread is left", || program.threads() == OWN_THREADS);
+    eventually("no descriptor is left", || {
+        program.descriptors() == descriptors
+    });
+}
+
+#[test]
+fn beyond_the_limit_the_oldest_gives_way_to_the_newest() {
+    let _deadline = deadline(120);
+    let limit = 20;
+    let program = Program::start(&["--max-connections", &limit.to_string()]);
+    let begin = Instant::now();
+    let mut heads = unfinished(&program, 10 * limit);
+    let slowest = slowest(&program);
+    println!(
+        "slowest greeting beside {} unfinished heads for {limit} places: {slowest:?}",
+        heads.len()
+    );
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(
+        program.threads() <= OWN_THREADS + limit + 3,
+        "{}",
+        program.threads()
+    );
+    // The first had to go long before its time was over.
+    assert!(heads[0].rest().map_or(true, |rest| rest.is_empty()));
+    assert!(
+        begin.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        begin.elapsed()
+    );
+}

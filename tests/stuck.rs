@@ -1,0 +1,138 @@
+//! Clients that do not read, or hardly, while others chat at full speed.
+
+mod support;
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::program::OWN_THREADS;
+use support::{Client, Program, Raw, deadline, eventually};
+
+const CHATTING: usize = 32;
+const STUCK: usize = 200;
+const EACH: usize = 300;
+const TEXT: usize = 2 << 10;
+
+/// All chat, and each hears everything that each says, in one order: how long that takes.
+fn chat(address: SocketAddr) -> Duration {
+    let clients: Vec<Client> = (0..CHATTING).map(|_| Client::join(address)).collect();
+    let text = "x".repeat(TEXT);
+    let begin = Instant::now();
+    let heard: Vec<Vec<usize>> = thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .map(|(sender, mut client)| {
+                let text = &text;
+                scope.spawn(move || {
+                    let mut heard = Vec::with_capacity(CHATTING * EACH);
+                    let mut hear = |client: &mut Client| {
+                        let line = client.hear();
+                        let number = line
+                            .split([' ', 'x'])
+                            .nth(1)
+                            .and_then(|number| number.parse().ok());
+                        heard.push(number.unwrap_or_else(|| panic!("no number in {line:.40}")));
+                    };
+                    for number in 0..EACH {
+                        client.say(&format!("{} {text}", sender * EACH + number));
+                        hear(&mut client);
+                    }
+                    for _ in EACH..CHATTING * EACH {
+                        hear(&mut client);
+                    }
+                    client.leave();
+                    heard
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no client fails"))
+            .collect()
+    });
+    let took = begin.elapsed();
+    assert!(
+        heard.iter().all(|sequence| *sequence == heard[0]),
+        "two clients saw different sequences"
+    );
+    let mut all = heard[0].clone();
+    all.sort_unstable();
+    assert!(
+        all.into_iter().eq(0..CHATTING * EACH),
+        "a message is missing or doubled"
+    );
+    took
+}
+
+#[test]
+fn two_hundred_that_never_read_do_not_slow_thirty_two_that_chat() {
+    let _deadline = deadline(180);
+    let mut program = Program::start(&[]);
+    let alone = chat(program.address);
+    eventually("all have left", || program.threads() == OWN_THREADS);
+    let descriptors = program.descriptors();
+    let stuck: Vec<Raw> = (0..STUCK)
+        .map(|_| Raw::upgraded(program.address, "/chat"))
+        .collect();
+    let beside = chat(program.address);
+    let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+    println!(
+        "alone {alone:?}, beside {STUCK} that never read {beside:?}: {ratio:.2}; peak {} KiB",
+        program.peak_kb()
+    );
+    for _ in 0..STUCK {
+        program.logged("too slow");
+    }
+    eventually("their threads have ended", || {
+        program.threads() == OWN_THREADS
+    });
+    eventually("their descriptors are closed", || {
+        program.descriptors() == descriptors
+    });
+    // It costs the system calls that fill their sockets, once.
+    assert!(ratio < 10.0, "{ratio:.2}");
+    drop(stuck);
+}
+
+#[test]
+fn one_that_reads_a_byte_at_a_time_and_one_that_stops_in_a_frame_are_cut_off_alone() {
+    let _deadline = deadline(180);
+    let mut program = Program::start(&[]);
+    let mut trickle = Raw::upgraded(program.address, "/chat");
+    let mut stopped = Raw::upgraded(program.address, "/chat");
+    let done = Arc::new(AtomicBool::new(false));
+    let finished = Arc::clone(&done);
+    let reader = thread::spawn(move || {
+        let mut byte = [0];
+        stopped
+            .socket
+            .read_exact(&mut byte)
+            .expect("the first byte of its greeting");
+        while !finished.load(Ordering::Relaxed)
+            && trickle.socket.read(&mut byte).is_ok_and(|n| n > 0)
+        {
+            // That slowness is what this test is about.
+            thread::sleep(Duration::from_millis(100));
+        }
+        stopped
+    });
+    let mut chats = Client::join(program.address);
+    let text = "x".repeat(32 << 10);
+    let mut gone = 0;
+    while gone < 2 {
+        chats.say(&text);
+        assert_eq!(chats.hear().len(), "[user2]: ".len() + text.len());
+        gone += usize::from(program.logged_already("too slow").is_some());
+    }
+    done.store(true, Ordering::Relaxed);
+    drop(reader.join().expect("the reader ends"));
+    chats.leave();
+    eventually("nothing is left of them", || {
+        program.threads() == OWN_THREADS
+    });
+}
