@@ -9,6 +9,7 @@ mod http;
 mod leave;
 pub mod options;
 mod outbound;
+mod page;
 pub mod plain;
 pub mod protocol;
 mod room;
