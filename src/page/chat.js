@@ -195,6 +195,9 @@ addEventListener('online', () => {
   if (document.body.dataset.state === 'lost') connectNow();
 });
 
+// A browser keeps a page that was left for the way back, connection included: nobody would be at it, under our name.
+addEventListener('pagehide', () => socket?.close());
+
 // ---- What the server tells ----
 
 function told(message) {

@@ -8,6 +8,7 @@ const WHO_NAMES = 100;
 const list = document.getElementById('names');
 const more = document.getElementById('more');
 const panel = document.getElementById('people');
+const heading = document.getElementById('people-title');
 const toggle = document.getElementById('people-toggle');
 
 const names = new Set(); // Those whose names are known: all who are here, unless it is a crowd.
@@ -74,8 +75,9 @@ function draw() {
   }
   more.hidden = users <= names.size;
   more.textContent = `and ${users - names.size} more`;
-  toggle.textContent = `${users} here`;
-  document.getElementById('people-title').textContent = `${users} here`;
+  const count = users === 0 ? 'Who is here' : `${users} here`;
+  toggle.textContent = count;
+  heading.textContent = count;
 }
 
 function newItem(name) {
@@ -105,6 +107,9 @@ toggle.addEventListener('click', () => {
   // The list comes last in the document, so the focus would have a long way to it.
   if (isOpen()) list.querySelector('button')?.focus();
 });
+
+// Whatever gets the focus there is to be seen.
+document.querySelector('main').addEventListener('focusin', () => open(false));
 
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'Escape' || !isOpen()) return;
