@@ -241,6 +241,7 @@ fn the_page_comes_back_when_the_server_does() {
         ..options()
     });
     page.sees("notice", "You are connected again as alice.");
+    page.until("document.getElementById('text-refusal').textContent === ''");
     let mut client = host.client();
     page.enter("text", "back again");
     assert_eq!(client.hear(), "[alice]: back again");
@@ -299,6 +300,11 @@ fn a_long_chat_stays_bounded() {
     talker.say("below");
     page.until("document.getElementById('unseen').textContent.startsWith('1 new message')");
     assert_eq!(page.value(end), false);
+    page.until(
+        "(button => { const { x, y } = button.getBoundingClientRect(); \
+         return document.elementFromPoint(x + 20, y + 20) === button })\
+         (document.getElementById('unseen'))",
+    );
     page.value("document.getElementById('unseen').click()");
     page.until(end);
     page.until("document.getElementById('unseen').hidden");

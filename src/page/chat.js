@@ -44,6 +44,7 @@ let unanswered = [];
 
 function connect() {
   clearTimeout(retry);
+  forgetConnection();
   const url = new URL('chat', location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   if (wanted) url.searchParams.set('name', wanted);
@@ -75,7 +76,6 @@ function lost(code) {
 }
 
 function leave() {
-  socket?.close();
   clearTimeout(retry);
   forgetConnection();
   unanswered = [];
@@ -83,9 +83,10 @@ function leave() {
   show('left', 'You left', 'Join again');
 }
 
-// What this connection still has to say must not be taken for the next one's.
+// Closes it if it isn't closed yet. What it still has to say must not be taken for the next one's.
 function forgetConnection() {
   if (socket) socket.onmessage = socket.onclose = null;
+  socket?.close();
   socket = null;
   welcomedAt = 0;
   probing = false;
@@ -109,10 +110,7 @@ function giveBack(code) {
 
 function lookIntoSilence() {
   if (welcomedAt === 0) return;
-  if (probing && !heard) {
-    socket.close();
-    return lost();
-  }
+  if (probing && !heard) return lost();
   probing = !heard;
   if (probing) ask({ type: 'who' });
   heard = false;
@@ -129,12 +127,13 @@ function show(state, words, action = '') {
 // ---- What is asked ----
 
 const TOO_LONG = 'This is longer than the server takes. Send it in parts.';
+const NOT_CONNECTED = 'Not connected: this stays here until it can be sent.';
 
 // `place` is where it was typed and `typed` what was; both are missing for what the page asks by itself.
 function ask(request, place, typed) {
   const message = JSON.stringify(request);
   const asked = { type: request.type, place, typed, length: message.length };
-  if (welcomedAt === 0) return refuse(asked, 'Not connected: this stays here until it can be sent.');
+  if (welcomedAt === 0) return refuse(asked, NOT_CONNECTED);
   if (message.length >= tooLong) return refuse(asked, TOO_LONG);
   unanswered.push(asked);
   socket.send(message);
@@ -238,6 +237,7 @@ function welcome({ name, users }) {
   beCalled(name);
   people.here([name], users, name);
   show('connected', 'Connected');
+  if (composer.refusal.textContent === NOT_CONNECTED) forgetRefusal(composer);
   reclaims = RECLAIMS;
   // Why the wanted name can't be had comes next, without being asked for.
   if (wanted && wanted !== name) unanswered.push({ type: 'rename' });

@@ -18,6 +18,7 @@ const title = document.title;
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 let waiting = []; // Entries that are not drawn yet.
+let said = 0; // How many messages came since the last drawing, those that will not be drawn included.
 let drawn = null; // The last entry that is.
 let characters = 0; // Of all that are.
 let following = true;
@@ -27,7 +28,7 @@ let unread = 0; // Messages since the page was hidden.
 // Something that was said or done. `label` names the sender the way it is to be read.
 export function say({ type, from, text }, label, own) {
   add({ type, from, label, text, own });
-  if (!following) unseen += 1;
+  said += 1;
   if (document.hidden) {
     unread += 1;
     document.title = `(${unread}) ${title}`;
@@ -49,8 +50,9 @@ export function toEnd() {
 // A hue for a name, the same on every page.
 export function hue(name) {
   let hash = 0;
-  for (const character of name.toLowerCase()) hash = (hash * 31 + character.codePointAt(0)) % 360;
-  return hash;
+  for (const character of name.toLowerCase()) hash = (hash * 31 + character.codePointAt(0)) % 65_536;
+  // The golden angle sets names apart that differ by little.
+  return Math.round(hash * 137.508) % 360;
 }
 
 function add(entry) {
@@ -70,6 +72,8 @@ function draw() {
   waiting = [];
   log.append(batch);
   trim();
+  unseen += said;
+  said = 0;
   if (following) toEnd();
   else showUnseen();
 }
