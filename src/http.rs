@@ -1,6 +1,7 @@
 //! A request's head within its limits, where it leads, and the plain answers.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use crate::options::Options;
+use crate::page;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
 use crate::text::shown;
 
@@ -45,27 +47,50 @@ pub(crate) struct Upgrade {
 }
 
 /// A plain HTTP answer, after which the connection is closed.
-#[derive(Debug)]
 pub(crate) struct Answer {
     status: &'static str,
-    /// Header lines beyond those that every answer has, each with its line end.
-    headers: Cow<'static, str>,
+    /// All header lines but `Connection`, each with its line end.
+    headers: String,
     body: Cow<'static, str>,
 }
 
 impl Answer {
     /// A status such as `404 Not Found`, and one line for a person to read.
     pub(crate) fn new(status: &'static str, body: impl Into<Cow<'static, str>>) -> Answer {
+        Answer::typed(status, "text/plain", body)
+    }
+
+    /// With a body of this media type, which is text.
+    pub(crate) fn typed(
+        status: &'static str,
+        media_type: &str,
+        body: impl Into<Cow<'static, str>>,
+    ) -> Answer {
+        let body = body.into();
+        let length = body.len();
         Answer {
             status,
-            headers: "Content-Type: text/plain; charset=utf-8\r\n".into(),
-            body: body.into(),
+            headers: format!(
+                "Content-Type: {media_type}; charset=utf-8\r\nContent-Length: {length}\r\n"
+            ),
+            body,
         }
     }
 
-    fn with(mut self, header: &str) -> Answer {
-        self.headers.to_mut().push_str(header);
-        self.headers.to_mut().push_str("\r\n");
+    /// For a browser that has the right version already. A length would be that of the body which is not sent
+    /// (RFC 9110, section 8.6).
+    pub(crate) fn not_modified() -> Answer {
+        Answer {
+            status: "304 Not Modified",
+            headers: String::new(),
+            body: Cow::Borrowed(""),
+        }
+    }
+
+    /// With one header more.
+    pub(crate) fn with(mut self, header: &str) -> Answer {
+        self.headers.push_str(header);
+        self.headers.push_str("\r\n");
         self
     }
 
@@ -91,10 +116,7 @@ impl Answer {
             headers,
             body,
         } = self;
-        let length = body.len();
-        let text = format!(
-            "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
+        let text = format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n{body}");
         // Whatever fails here, the client is not there to be told.
         let sent = socket
             .set_write_timeout(Some(ANSWER_DEADLINE))
@@ -102,6 +124,13 @@ impl Answer {
         if sent.is_ok() && socket.shutdown(Shutdown::Write).is_ok() {
             read_until_closed(socket, ANSWER_DEADLINE);
         }
+    }
+}
+
+/// The beginning of a body tells why; a log has no use for the whole page.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.status, shown(&self.body))
     }
 }
 
@@ -204,13 +233,16 @@ fn malformed(error: Error) -> Answer {
 
 /// Where a request leads. No I/O.
 pub(crate) fn route(mut request: Request, options: &Options) -> Route {
+    if let Some(page) = page::answer(&request) {
+        return Route::Answer(page);
+    }
     match request.uri().path() {
         "/chat" => {}
         "/echo" => {}
         "/health" => return Route::Health,
         path => {
             let body = format!(
-                "there is nothing at {:?}; the chat is a WebSocket at /chat\n",
+                "there is nothing at {:?}; the chat page is at /, the chat is a WebSocket at /chat\n",
                 shown(path)
             );
             return Route::Answer(Answer::new("404 Not Found", body));

@@ -10,6 +10,7 @@ pub mod journal;
 mod leave;
 pub mod options;
 mod outbound;
+mod page;
 pub mod plain;
 pub mod protocol;
 mod room;

@@ -2,6 +2,7 @@
 //! condition. Everything has a deadline, so that a hang is a failure.
 #![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
+pub mod browser;
 pub mod client;
 pub mod program;
 pub mod raw;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use threadchat::{Options, Server, ServerError, Stopper};
 
+pub use browser::Browser;
 pub use client::Client;
 pub use program::Program;
 pub use raw::Raw;
