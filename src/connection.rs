@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{SendError, Sender};
 use tungstenite::error::Error;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
-use crate::dispatcher::{Event, Newcomer, Opened};
+use crate::dispatcher::{CLOSE_GRACE, Event, Left, Newcomer, Opened};
 use crate::http::read_until_closed;
 use crate::leave::Leave;
 use crate::options::Options;
@@ -21,9 +21,6 @@ use crate::room::Id;
 
 /// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits many times.
 const READ_BYTES: usize = 4 << 10;
-
-/// How long the thread reads on after the last Close, so that the client gets it.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What a WebSocket is for.
 pub(crate) enum Purpose {
@@ -234,13 +231,14 @@ impl Read for Stream {
     }
 }
 
-/// tungstenite writes the pongs and the reply to a Close by itself, each frame in one write.
+/// tungstenite writes the pongs and the reply to a Close by itself, each frame in one write. The reply is left to
+/// [`Goodbye`]: what the client said before it is still on its way back to it, by the dispatcher.
 impl Write for Stream {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         const CLOSE: u8 = 0x88;
         let bytes = Bytes::copy_from_slice(frame);
         match frame.first() {
-            Some(&CLOSE) => self.outbound.close(bytes),
+            Some(&CLOSE) => {}
             _ if self.echoes => self.outbound.send_waiting(bytes),
             _ => self.outbound.send(bytes),
         }
@@ -267,13 +265,23 @@ impl Drop for Goodbye {
             .outbound
             .cut_reason()
             .unwrap_or_else(|| self.why.clone());
-        if let Some(code) = why.close_code() {
-            self.outbound.close(protocol::close(code, ""));
+        let close = why.close_frame();
+        let last_word = close.is_some();
+        let left = Left {
+            why: why.clone(),
+            close,
+        };
+        if let Err(SendError(Event::Left(
+            _,
+            Left {
+                close: Some(close), ..
+            },
+        ))) = self.inbox.send(Event::Left(self.id, left))
+        {
+            // There is no dispatcher any more that could send it behind everything else.
+            self.outbound.close(close);
         }
-        // The dispatcher is gone only when the server ends, and then nobody has to know.
-        let _ = self.inbox.send(Event::Left(self.id, why.clone()));
-        let last_word = matches!(why, Leave::Closed(_)) || why.close_code().is_some();
-        if last_word && read_until_closed(self.outbound.socket(), LINGER) {
+        if last_word && read_until_closed(self.outbound.socket(), CLOSE_GRACE) {
             self.outbound.end();
         } else {
             self.outbound.cut(why);

@@ -30,7 +30,7 @@ pub(crate) enum Event {
     /// A chat client asks for something.
     Asked(Id, Request<'static>),
     /// A WebSocket's thread is done with it.
-    Left(Id, Leave),
+    Left(Id, Left),
     /// Is the dispatcher well? It answers by this channel, which must have room.
     Health(Sender<()>),
     /// Close everybody's connection, and that of whoever still comes.
@@ -42,6 +42,13 @@ pub(crate) struct Opened {
     pub(crate) outbound: Arc<Outbound>,
     /// What a chat client is. `None` for one that only wants its echo.
     pub(crate) chat: Option<Newcomer>,
+}
+
+/// A WebSocket that has ended.
+pub(crate) struct Left {
+    pub(crate) why: Leave,
+    /// The Close to send behind all that the client was to hear, which its own thread can't know.
+    pub(crate) close: Option<Bytes>,
 }
 
 /// A new chat client.
@@ -131,7 +138,7 @@ impl Dispatcher {
         match event {
             Event::Asked(id, request) => self.asked(id, request),
             Event::Opened(id, opened) => self.open(id, opened),
-            Event::Left(id, why) => self.left(id, &why),
+            Event::Left(id, left) => self.left(id, left),
             Event::Health(answer) => {
                 // Nobody may wait for it any more.
                 let _ = answer.try_send(());
@@ -189,12 +196,16 @@ impl Dispatcher {
         );
     }
 
-    fn left(&mut self, id: Id, why: &Leave) {
+    fn left(&mut self, id: Id, Left { why, close }: Left) {
+        self.audience.send_unseen(id, &[]);
         let Some(seat) = self.audience.remove(id) else {
             return;
         };
         let peer = seat.outbound.peer();
-        let why = if self.stopping { &Leave::Shutdown } else { why };
+        if let Some(close) = close {
+            seat.outbound.close(close);
+        }
+        let why = if self.stopping { Leave::Shutdown } else { why };
         match self.room.name(id) {
             Some(name) => log::info!(
                 "{name} left from {peer}: {why}; {} here",

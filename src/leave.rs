@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
+use tungstenite::Bytes;
 use tungstenite::error::{Error, ProtocolError};
-use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
+
+use crate::protocol;
 
 /// Why a connection ended. Its `Display` is the phrase in the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,16 +58,22 @@ impl Leave {
         }
     }
 
-    /// The code for the Close frame that tells the client, where one is to be sent (RFC 6455, section 7.4.1).
-    pub(crate) fn close_code(&self) -> Option<CloseCode> {
-        match self {
-            Leave::Protocol(_) => Some(CloseCode::Protocol),
-            Leave::BadUtf8 => Some(CloseCode::Invalid),
-            Leave::TooBig => Some(CloseCode::Size),
-            Leave::Shutdown => Some(CloseCode::Away),
-            Leave::Bug => Some(CloseCode::Error),
-            _ => None,
-        }
+    /// The Close frame that tells the client, or answers its own (RFC 6455, sections 5.5.1 and 7.4.1). `None` where
+    /// there is nobody to read it.
+    pub(crate) fn close_frame(&self) -> Option<Bytes> {
+        let code = match self {
+            Leave::Closed(None) => {
+                return Some(protocol::frame(OpCode::Control(Control::Close), &[]));
+            }
+            Leave::Closed(Some(code)) => (*code).into(),
+            Leave::Protocol(_) => CloseCode::Protocol,
+            Leave::BadUtf8 => CloseCode::Invalid,
+            Leave::TooBig => CloseCode::Size,
+            Leave::Shutdown => CloseCode::Away,
+            Leave::Bug => CloseCode::Error,
+            _ => return None,
+        };
+        Some(protocol::close(code, ""))
     }
 }
 

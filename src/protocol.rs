@@ -10,7 +10,7 @@ use tungstenite::protocol::{CloseFrame, frame::Utf8Bytes};
 
 use crate::plain;
 
-/// The subprotocol that selects [`Dialect::Json`].
+/// The subprotocol that selects JSON.
 pub const JSON_SUBPROTOCOL: &str = "threadchat.json";
 
 /// How a client is spoken to.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -18,9 +19,12 @@ use crate::http::{self, Answer, HeadError, Route, Upgrade};
 use crate::options::Options;
 use crate::outbound::Outbound;
 
-/// Events that may wait for the dispatcher: what one batch takes of short messages, and no more, because whoever speaks
-/// beside a flood waits behind all of them. Each may hold a largest message, so this bounds memory too.
-const INBOX_EVENTS: usize = 1024;
+/// What may wait for the dispatcher, in bytes, if it were only largest messages.
+const INBOX_BYTES: usize = 16 << 20;
+
+/// How many events those are. Few make the connections' threads wait for each other; more than a batch takes of short
+/// messages make whoever speaks beside a flood wait behind all of them.
+const INBOX_EVENTS: RangeInclusive<usize> = 8..=1024;
 
 /// How long the acceptor rests when the system has no descriptor or no memory for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -160,7 +164,7 @@ impl Server {
     ///
     /// The dispatcher can't be started, or has panicked.
     pub fn run(self) -> Result<(), ServerError> {
-        let (sender, inbox) = bounded(INBOX_EVENTS);
+        let (sender, inbox) = bounded(inbox_events(self.options.max_message));
         let dispatcher =
             spawn_dispatcher(inbox, self.stopper.clone()).map_err(ServerError::Spawn)?;
         let shared = Arc::new(Shared {
@@ -208,6 +212,10 @@ impl Server {
             }
         }
     }
+}
+
+fn inbox_events(max_message: usize) -> usize {
+    (INBOX_BYTES / max_message).clamp(*INBOX_EVENTS.start(), *INBOX_EVENTS.end())
 }
 
 /// The dispatcher's thread. However it ends, the server stops: without it nobody can chat.

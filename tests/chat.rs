@@ -107,7 +107,9 @@ fn what_was_said_before_leaving_arrives() {
     while let Some(frame) = leaves.frame().expect("no reset") {
         frames.push(frame);
     }
-    // It was here when it spoke: it heard itself, and its Close was answered with the same code.
+    // It was here when it spoke: it heard all of it before its Close was answered, with the same code.
+    assert_eq!(frames.len(), 102);
     assert_eq!(frames[0], (0x81, greeting(2).into_bytes()));
-    assert_eq!(frames.last(), Some(&(0x88, vec![3, 232])));
+    assert_eq!(frames[100], (0x81, b"[user1]: message 99".to_vec()));
+    assert_eq!(frames[101], (0x88, vec![3, 232]));
 }
