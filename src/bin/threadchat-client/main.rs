@@ -4,6 +4,7 @@
 //! - [`connection`]: one WebSocket, and the two threads that serve it
 //! - [`lines`]: what is heard, as lines to read
 //! - [`filter`]: lines in, lines out, without a terminal
+//! - [`screen`]: the lines above the one being typed
 //! - [`terminal`]: a person at a terminal, and a server that may go and come back
 
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@ mod connection;
 mod filter;
 mod lines;
 mod options;
+mod screen;
 mod terminal;
 
 use std::io::{self, ErrorKind, Write};

@@ -1,7 +1,7 @@
 //! A person at a terminal. One thread edits the line being typed, another hears the server, says what it hears above that
 //! line, and finds the server again when it is gone.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
+use rustyline::{ColorMode, Config, Editor};
 use threadchat::plain;
 use threadchat::protocol::{Request, Told};
+use threadchat::text::{MAX_NAME, clean};
 
 use crate::Result;
 use crate::connection::{Connection, Ended, Outgoing, SendError};
-use crate::lines::{self, Own, Style};
+use crate::lines::{self, Own};
 use crate::options::Target;
+use crate::screen::{Gone, Printer, Screen};
 
 /// The first pause before the server is tried again; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -33,28 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long leaving may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-type Printer = Box<dyn ExternalPrinter + Send>;
-
 /// A terminal on both sides, ready for line editing.
 pub struct Terminal {
     editor: Editor<(), DefaultHistory>,
-    typing: Screen,
-    hearing: Screen,
-}
-
-/// Where lines are shown. Each thread has its own.
-struct Screen {
     printer: Printer,
-    style: Style,
-}
-
-impl Screen {
-    fn show(&mut self, lines: String) -> rustyline::Result<()> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.printer.print(lines)
-    }
 }
 
 /// What the two threads know together.
@@ -108,19 +92,8 @@ impl Terminal {
             .color_mode(ColorMode::Disabled)
             .build();
         let mut editor = Editor::with_config(config).ok()?;
-        let mut screen = || {
-            let printer = Box::new(editor.create_external_printer().ok()?);
-            Some(Screen {
-                printer,
-                style: Style::from_env(),
-            })
-        };
-        let (typing, hearing) = (screen()?, screen()?);
-        Some(Terminal {
-            editor,
-            typing,
-            hearing,
-        })
+        let printer = Box::new(editor.create_external_printer().ok()?);
+        Some(Terminal { editor, printer })
     }
 
     /// Chats until the user leaves.
@@ -128,10 +101,11 @@ impl Terminal {
         let connection = Connection::open(&target, name.as_deref())?;
         let shared = Arc::new(Shared::default());
         shared.state().outgoing = Some(connection.outgoing());
-        let (hearing, heard) = bounded::<()>(0);
+        let screen = Screen::start(self.printer)?;
+        let (hearing, heard) = bounded(0);
         let hearer = Hearer {
             shared: Arc::clone(&shared),
-            screen: self.hearing,
+            screen: screen.clone(),
             target,
             chosen: name,
             own: Own::default(),
@@ -142,7 +116,7 @@ impl Terminal {
             .spawn(move || hearer.run(connection))?;
 
         let mut named = 0;
-        loop {
+        'typing: loop {
             // A prompt that is on the screen can't be changed: a name that comes later is in the next one.
             let prompt = format!("{}> ", shared.name_after(named));
             named = 0;
@@ -150,36 +124,28 @@ impl Terminal {
                 Ok(typed) => typed,
                 // Ctrl-D, Ctrl-C.
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    screen.notice("That was not UTF-8.")?;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             // What is pasted may have several lines.
-            let mut leaves = false;
             for line in typed.lines().filter(|line| !line.trim().is_empty()) {
                 match plain::decode(line) {
-                    Request::Quit => {
-                        leaves = true;
-                        break;
-                    }
-                    Request::Help {} => self
-                        .typing
-                        .show(self.typing.style.lines(&lines::help(), ""))?,
-                    Request::Wrong(why) => {
-                        let wrong = Told::Error { text: why.into() };
-                        self.typing.show(self.typing.style.lines(&wrong, ""))?;
-                    }
+                    Request::Quit => break 'typing,
+                    Request::Help {} => screen.show(&lines::help(), "")?,
+                    Request::Wrong(why) => screen.show(&Told::Error { text: why.into() }, "")?,
                     request => {
                         if matches!(request, Request::Rename { .. }) {
                             named = shared.state().named;
                         }
                         if let Err(why) = say(&shared, &request) {
-                            self.typing.show(self.typing.style.notice(why))?;
+                            screen.notice(why)?;
                             break;
                         }
                     }
                 }
-            }
-            if leaves {
-                break;
             }
         }
 
@@ -253,7 +219,7 @@ impl Hearer {
             let notice = format!(
                 "Disconnected: {ended}.{lost} Trying again until the server is back; Ctrl-D leaves."
             );
-            if self.notice(&notice).is_err() {
+            if self.screen.notice(&notice).is_err() {
                 return;
             }
             let Ok(found) = self.reconnect(&mut pause) else {
@@ -264,7 +230,7 @@ impl Hearer {
     }
 
     /// Shows everything up to the end of the connection.
-    fn hear(&mut self, connection: &mut Connection) -> rustyline::Result<Ended> {
+    fn hear(&mut self, connection: &mut Connection) -> std::result::Result<Ended, Gone> {
         loop {
             let mut told = match connection.hear() {
                 Ok(told) => told,
@@ -275,8 +241,7 @@ impl Hearer {
             if matches!(told, Told::Renamed { .. }) && self.own.name != before {
                 self.chosen = Some(self.own.name.clone());
             }
-            self.screen
-                .show(self.screen.style.lines(&told, &self.own.name))?;
+            self.screen.show(&told, &self.own.name)?;
 
             let mut state = self.shared.state();
             match &told {
@@ -284,7 +249,7 @@ impl Hearer {
                     state.unheard = state.unheard.saturating_sub(1)
                 }
                 Told::Welcome { .. } | Told::Renamed { .. } | Told::Error { .. } => {
-                    state.name = threadchat::text::clean(&self.own.name).into_owned();
+                    state.name = clean(&self.own.name).chars().take(MAX_NAME).collect();
                     state.named += 1;
                     self.shared.changed.notify_all();
                 }
@@ -294,7 +259,7 @@ impl Hearer {
     }
 
     /// Tries until there is a connection, with growing pauses.
-    fn reconnect(&mut self, pause: &mut Duration) -> rustyline::Result<Connection> {
+    fn reconnect(&mut self, pause: &mut Duration) -> std::result::Result<Connection, Gone> {
         let mut said = String::new();
         loop {
             // Leaving ends the program, whatever this thread waits for.
@@ -303,22 +268,19 @@ impl Hearer {
             match Connection::open(&self.target, self.chosen.as_deref()) {
                 Ok(connection) => {
                     self.shared.state().outgoing = Some(connection.outgoing());
-                    self.notice("Connected again.")?;
+                    self.screen.notice("Connected again.")?;
                     return Ok(connection);
                 }
                 Err(error) => {
                     let error = error.to_string();
                     // The same again would only fill the screen.
                     if error != said {
-                        self.notice(&format!("Still disconnected: {error}."))?;
+                        self.screen
+                            .notice(&format!("Still disconnected: {error}."))?;
                         said = error;
                     }
                 }
             }
         }
-    }
-
-    fn notice(&mut self, text: &str) -> rustyline::Result<()> {
-        self.screen.show(self.screen.style.notice(text))
     }
 }
