@@ -323,6 +323,7 @@ fn a_server_that_comes_back_is_found_again_and_the_name_kept() {
     let mut bob = host.client();
     terminal.type_in(&format!("{UP}\r"));
     assert_eq!(bob.hear(), "[alice]: a draft");
+    bob.leave();
 
     host.stop().expect("it stops");
     terminal.shows("* Disconnected: ");

@@ -276,7 +276,7 @@ fn wrong_usage_is_one_line() {
 fn a_server_that_reads_late_is_heard_meanwhile() {
     const SAID: usize = 4000;
     let _deadline = deadline(60);
-    // Neither direction fits into the sockets' buffers, and the server reads nothing before all of it was heard.
+    // This doesn't fit into the sockets' buffers, and the server reads nothing before all of it was heard.
     let long = "x".repeat(8000);
     let message = format!(r#"{{"type":"message","from":"server","text":"{long}"}}"#);
     let (address, server) = fake::serve(move |mut socket| {
@@ -296,6 +296,36 @@ fn a_server_that_reads_late_is_heard_meanwhile() {
     assert_eq!(filter.lines().len(), SAID);
     assert_eq!(filter.end(), left());
     said.join().expect("all was read");
+    server.join().expect("the server was content");
+}
+
+#[test]
+fn no_more_is_said_than_the_server_lets_wait_for_a_client() {
+    const SAID: usize = 50_000;
+    let _deadline = deadline(60);
+    let (address, server) = fake::serve(|mut socket| {
+        let (mut said, mut waits) = (0, 0);
+        while let Ok(message) = socket.read() {
+            match message {
+                Message::Text(text) if text.contains(r#""help""#) => {
+                    assert!(waits < 256 << 10, "{waits} bytes");
+                    waits = 0;
+                    let help = r#"{"type":"help","text":""}"#;
+                    socket.send(Message::text(help)).expect("it reads");
+                }
+                Message::Text(text) => {
+                    waits += text.len();
+                    said += 1;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!((said, waits), (SAID, 0));
+    });
+    let mut filter = Filter::start(&[&url(address)]);
+    filter.say(&"a line of the input\n".repeat(SAID));
+    filter.input = None;
+    assert_eq!(filter.end(), left());
     server.join().expect("the server was content");
 }
 

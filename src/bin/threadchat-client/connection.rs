@@ -98,6 +98,8 @@ pub enum ConnectError {
     Answered(String, StatusCode),
     /// A server answered, but not as this chat does.
     NoChat,
+    /// It took the connection and said nothing.
+    Silent,
     /// Somewhere in the handshake.
     Failed(Error),
 }
@@ -120,7 +122,9 @@ impl fmt::Display for ConnectError {
                 }
             }
             ConnectError::NoChat => write!(f, "the server doesn't speak {JSON_SUBPROTOCOL}"),
-            ConnectError::Failed(error) => write!(f, "no WebSocket: {error}"),
+            ConnectError::Silent => write!(f, "the server doesn't answer"),
+            ConnectError::Failed(Error::Io(error)) => write!(f, "the handshake failed: {error}"),
+            ConnectError::Failed(error) => write!(f, "the handshake failed: {error}"),
         }
     }
 }
@@ -133,10 +137,7 @@ impl ConnectError {
         target: &Target,
     ) -> ConnectError {
         match error {
-            HandshakeError::Interrupted(_) => ConnectError::Failed(Error::Io(io::Error::new(
-                ErrorKind::TimedOut,
-                "the server doesn't answer",
-            ))),
+            HandshakeError::Interrupted(_) => ConnectError::Silent,
             HandshakeError::Failure(Error::Http(response)) => {
                 ConnectError::Answered(target.path().to_owned(), response.status())
             }
