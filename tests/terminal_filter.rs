@@ -8,6 +8,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 
 use support::{Client, Host, deadline, fake, options};
 use threadchat::Options;
@@ -332,17 +333,18 @@ fn no_more_is_said_than_the_server_lets_wait_for_a_client() {
 #[test]
 fn pings_are_answered() {
     let _deadline = deadline(60);
-    let (address, server) = fake::serve(|mut socket| {
+    let (answered, answer) = mpsc::channel();
+    let (address, server) = fake::serve(move |mut socket| {
         socket
             .send(Message::Ping("here?".into()))
             .expect("it reads");
-        assert_eq!(
-            socket.read().expect("an answer"),
-            Message::Pong("here?".into())
-        );
+        answered
+            .send(socket.read().expect("an answer"))
+            .expect("the test waits");
         fake::let_leave(&mut socket);
     });
     let mut filter = Filter::start(&[&url(address)]);
+    assert_eq!(answer.recv(), Ok(Message::Pong("here?".into())));
     filter.input = None;
     assert_eq!(filter.end(), left());
     server.join().expect("the server was content");
