@@ -255,6 +255,8 @@ fn nothing_that_a_server_says_drives_the_terminal() {
     });
     let mut terminal = Terminal::start(&[&url(address)]);
     terminal.shows("forged end of it");
+    // Before the prompt, Ctrl-D isn't a key.
+    terminal.shows("> ");
     terminal.type_in(CTRL_D);
     assert_eq!(terminal.exit().code(), Some(0));
     let all = terminal.all();

@@ -120,12 +120,15 @@ impl Terminal {
             // A prompt that is on the screen can't be changed: a name that comes later is in the next one.
             let prompt = format!("{}> ", shared.name_after(named));
             named = 0;
+            screen.settle();
             let typed = match self.editor.readline(&prompt) {
                 Ok(typed) => typed,
                 // Ctrl-D, Ctrl-C.
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                    screen.notice("That was not UTF-8.")?;
+                    screen.answer(&Told::Error {
+                        text: "That was not UTF-8.".into(),
+                    })?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -134,14 +137,14 @@ impl Terminal {
             for line in typed.lines().filter(|line| !line.trim().is_empty()) {
                 match plain::decode(line) {
                     Request::Quit => break 'typing,
-                    Request::Help {} => screen.show(&lines::help(), "")?,
-                    Request::Wrong(why) => screen.show(&Told::Error { text: why.into() }, "")?,
+                    Request::Help {} => screen.answer(&lines::help())?,
+                    Request::Wrong(why) => screen.answer(&Told::Error { text: why.into() })?,
                     request => {
                         if matches!(request, Request::Rename { .. }) {
                             named = shared.state().named;
                         }
                         if let Err(why) = say(&shared, &request) {
-                            screen.notice(why)?;
+                            screen.answer(&Told::Error { text: why.into() })?;
                             break;
                         }
                     }
@@ -166,15 +169,17 @@ impl Terminal {
 fn say(shared: &Shared, request: &Request<'_>) -> std::result::Result<(), &'static str> {
     const GONE: &str = "That was not sent: there is no connection.";
     let outgoing = shared.state().outgoing.clone().ok_or(GONE)?;
-    if matches!(request, Request::Message { .. }) {
-        shared.state().unheard += 1;
-    }
-    outgoing
-        .send(request, Some(PATIENCE))
-        .map_err(|error| match error {
+    let counts = usize::from(matches!(request, Request::Message { .. }));
+    // Before it is sent, as it may be heard at once.
+    shared.state().unheard += counts;
+    outgoing.send(request, Some(PATIENCE)).map_err(|error| {
+        let mut state = shared.state();
+        state.unheard = state.unheard.saturating_sub(counts);
+        match error {
             SendError::Ended => GONE,
             SendError::Stuck => "That was not sent: the server takes nothing at present.",
-        })
+        }
+    })
 }
 
 /// The thread that hears the server.
@@ -238,7 +243,8 @@ impl Hearer {
             };
             let before = self.own.name.clone();
             self.own.follow(&mut told);
-            if matches!(told, Told::Renamed { .. }) && self.own.name != before {
+            let renamed = matches!(told, Told::Renamed { .. }) && self.own.name != before;
+            if renamed {
                 self.chosen = Some(self.own.name.clone());
             }
             self.screen.show(&told, &self.own.name)?;
@@ -248,6 +254,7 @@ impl Hearer {
                 Told::Message { from, .. } if *from == self.own.name => {
                     state.unheard = state.unheard.saturating_sub(1)
                 }
+                Told::Renamed { .. } if !renamed => {}
                 Told::Welcome { .. } | Told::Renamed { .. } | Told::Error { .. } => {
                     state.name = clean(&self.own.name).chars().take(MAX_NAME).collect();
                     state.named += 1;
