@@ -72,7 +72,7 @@ fn split_word(text: &str) -> (&str, &str) {
 }
 
 /// Hands the lines for this to `line`, none where plain text has no words for it.
-pub(crate) fn encode(told: &Told<'_>, mut line: impl FnMut(&str)) {
+pub fn encode(told: &Told<'_>, mut line: impl FnMut(&str)) {
     match told {
         Told::Welcome { users, .. } => {
             line(&format!("You are connected! There are {users} users here."))

@@ -27,7 +27,7 @@ fn reorders(c: char) -> bool {
 
 /// Why a name can't be had.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum BadName {
+pub enum BadName {
     /// Not of the form that names have.
     Form,
     /// Kept for the server's own use.
@@ -47,7 +47,11 @@ impl fmt::Display for BadName {
 }
 
 /// Whether this could be somebody's name, if nobody has it: a counter's name, `you` and `server` can't.
-pub(crate) fn check_name(name: &str) -> Result<(), BadName> {
+///
+/// # Errors
+///
+/// It couldn't, for this reason.
+pub fn check_name(name: &str) -> Result<(), BadName> {
     let of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(of_names) {
         return Err(BadName::Form);

@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod fake;
 pub mod program;
 pub mod raw;
 
