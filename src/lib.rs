@@ -5,6 +5,7 @@
 
 mod connection;
 mod dispatcher;
+mod framing;
 mod http;
 mod leave;
 pub mod options;
