@@ -1,7 +1,8 @@
 //! What the tests share: a server in this process or as the real program, clients, and the means to wait for a
 //! condition. Everything has a deadline, so that a hang is a failure.
-#![allow(dead_code, reason = "no test uses all of it")]
+#![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
+pub mod cases;
 pub mod client;
 pub mod program;
 pub mod raw;
