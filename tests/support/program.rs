@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::SOON;
 
+/// Without clients: the acceptor, which is `main`, the dispatcher, and the one that waits for signals.
+pub const IDLE_THREADS: usize = 3;
+
 pub struct Program {
     pub address: SocketAddr,
     child: Child,
