@@ -5,6 +5,7 @@
 pub mod cases;
 pub mod client;
 pub mod program;
+pub mod random;
 pub mod raw;
 
 use std::net::SocketAddr;
