@@ -232,52 +232,40 @@ mod tests {
 
     #[test]
     fn what_is_wrong_shows_with_its_first_byte() {
-        // After a good frame: bytes of another, how many of them are good, and what is wrong with the rest.
-        let cases: [(&[u8], usize, Leave); 9] = [
-            (&frame(0x81, b"ab\xe9d"), 9, Leave::BadUtf8),
-            (&[0xc1, 0x80, 1, 2, 3, 4], 0, rsv()),
-            (&[0x81, 0x01, b'x'], 0, unmasked()),
-            (&[0x82, 0xfe, 0, 125, 1, 2, 3, 4], 0, Leave::BadLength),
-            (&length_of_eight(65535), 0, Leave::BadLength),
-            (&length_of_eight(1 << 63 | 65536), 0, Leave::BadLength),
-            (&[0x89, 0xfe, 0, 126, 1, 2, 3, 4], 0, too_long()),
-            (&[0x08, 0x80, 1, 2, 3, 4], 0, fragmented()),
-            (&[0x80, 0x80, 1, 2, 3, 4], 0, unexpected()),
+        use ProtocolError::*;
+        let length = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes(), &MASK].concat();
+        let begun = |first: u8| [&[first, 0xfd][..], &MASK].concat();
+        let text = frame(0x81, b"ab\xe9d");
+        let twice = [frame(0x01, b"a"), frame(0x01, b"")].concat();
+        // After a good frame: bytes of others, how many of them are good, and what is wrong with the rest.
+        let cases = [
+            (text, 9, Leave::BadUtf8),
+            (begun(0xc2), 0, Leave::Protocol(NonZeroReservedBits)),
+            (begun(0x83), 0, Leave::Protocol(InvalidOpcode(3))),
+            (
+                vec![0x81, 0x7d],
+                0,
+                Leave::Protocol(UnmaskedFrameFromClient),
+            ),
+            (length(125), 0, Leave::BadLength),
+            (length(65535), 0, Leave::BadLength),
+            (length(1 << 63 | 65536), 0, Leave::BadLength),
+            (
+                vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4],
+                0,
+                Leave::Protocol(ControlFrameTooBig),
+            ),
+            (begun(0x08), 0, Leave::Protocol(FragmentedControlFrame)),
+            (begun(0x80), 0, Leave::Protocol(UnexpectedContinueFrame)),
+            (twice, 7, Leave::Protocol(ExpectedFragment(Data::Text))),
         ];
         let before = frame(0x81, b"good");
         for (bytes, good, why) in cases {
-            let all = [&before[..], bytes].concat();
-            assert_eq!(
-                checked(&all, all.len()),
-                (before.len() + good, Some(why.clone())),
-                "{bytes:x?}"
-            );
+            let all = [&before[..], &bytes].concat();
+            let expected = (before.len() + good, Some(why.clone()));
+            assert_eq!(checked(&all, all.len()), expected, "{bytes:x?}");
             assert_eq!(checked(&all, 1).1, Some(why), "{bytes:x?}");
         }
-    }
-
-    fn length_of_eight(length: u64) -> Vec<u8> {
-        [&[0x82, 0xff][..], &length.to_be_bytes(), &MASK].concat()
-    }
-
-    fn rsv() -> Leave {
-        Leave::Protocol(ProtocolError::NonZeroReservedBits)
-    }
-
-    fn unmasked() -> Leave {
-        Leave::Protocol(ProtocolError::UnmaskedFrameFromClient)
-    }
-
-    fn too_long() -> Leave {
-        Leave::Protocol(ProtocolError::ControlFrameTooBig)
-    }
-
-    fn fragmented() -> Leave {
-        Leave::Protocol(ProtocolError::FragmentedControlFrame)
-    }
-
-    fn unexpected() -> Leave {
-        Leave::Protocol(ProtocolError::UnexpectedContinueFrame)
     }
 
     #[test]
