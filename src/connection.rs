@@ -12,6 +12,7 @@ use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
 use crate::dispatcher::{CLOSE_GRACE, Event, Left, Newcomer, Opened};
+use crate::framing::Framing;
 use crate::http::read_until_closed;
 use crate::leave::Leave;
 use crate::options::Options;
@@ -42,7 +43,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Serves the client until it leaves. The thread's whole work.
-    pub(crate) fn run(self, options: &Options) {
+    pub(crate) fn run(mut self, options: &Options) {
         let (dialect, chat) = match self.purpose {
             Purpose::Chat(newcomer) => (Some(newcomer.dialect), Some(newcomer)),
             Purpose::Echo => (None, None),
@@ -67,11 +68,14 @@ impl Connection {
             goodbye.why = Leave::Vanished(error.kind());
             return;
         }
-        let stream = Stream {
+        let mut stream = Stream {
             outbound: Arc::clone(&goodbye.outbound),
             heard: true,
             echoes: dialect.is_none(),
+            framing: Framing::default(),
+            wrong: None,
         };
+        self.already_read.truncate(stream.good(&self.already_read));
         let mut reader = Reader {
             websocket: WebSocket::from_partially_read(
                 stream,
@@ -213,17 +217,41 @@ struct Stream {
     /// Something came since the last Ping. A client that has just shaken hands counts as heard.
     heard: bool,
     echoes: bool,
+    framing: Framing,
+    /// What is wrong behind the bytes that tungstenite has been given.
+    wrong: Option<Leave>,
+}
+
+impl Stream {
+    /// How many of these bytes tungstenite may have.
+    fn good(&mut self, bytes: &[u8]) -> usize {
+        match self.framing.check(bytes) {
+            Ok(()) => bytes.len(),
+            Err((good, why)) => {
+                self.wrong = Some(why);
+                good
+            }
+        }
+    }
 }
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
+            if let Some(why) = self.wrong.take() {
+                return Err(io::Error::other(why));
+            }
             match self.outbound.socket().read(buf) {
                 // Signals end a read that has a timeout, even where system calls are restarted.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) => return Ok(0),
                 Ok(n) => {
-                    self.heard |= n > 0;
-                    return Ok(n);
+                    self.heard = true;
+                    // What came before something wrong still counts, so that comes with the next read.
+                    match self.good(&buf[..n]) {
+                        0 => {}
+                        good => return Ok(good),
+                    }
                 }
                 error => return error,
             }

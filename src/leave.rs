@@ -18,6 +18,8 @@ pub(crate) enum Leave {
     Vanished(ErrorKind),
     /// What came is not WebSocket.
     Protocol(ProtocolError),
+    /// A frame whose length is written in a way that it must not be.
+    BadLength,
     /// A text that is not UTF-8.
     BadUtf8,
     /// A message over the limit.
@@ -51,7 +53,10 @@ impl Leave {
             Error::Protocol(what) => Leave::Protocol(what),
             Error::Utf8(_) => Leave::BadUtf8,
             Error::Capacity(_) => Leave::TooBig,
-            Error::Io(error) => Leave::Vanished(error.kind()),
+            // What the stream found wrong, or what the system did.
+            Error::Io(error) => error
+                .downcast()
+                .unwrap_or_else(|error| Leave::Vanished(error.kind())),
             Error::ConnectionClosed | Error::AlreadyClosed => Leave::Closed(None),
             // The rest belongs to handshakes, TLS and tungstenite's own write buffer, which has no limit here.
             _ => Leave::Bug,
@@ -66,7 +71,7 @@ impl Leave {
                 return Some(protocol::frame(OpCode::Control(Control::Close), &[]));
             }
             Leave::Closed(Some(code)) => (*code).into(),
-            Leave::Protocol(_) => CloseCode::Protocol,
+            Leave::Protocol(_) | Leave::BadLength => CloseCode::Protocol,
             Leave::BadUtf8 => CloseCode::Invalid,
             Leave::TooBig => CloseCode::Size,
             Leave::Shutdown => CloseCode::Away,
@@ -85,6 +90,10 @@ impl fmt::Display for Leave {
             Leave::Vanished(ErrorKind::UnexpectedEof) => write!(f, "vanished"),
             Leave::Vanished(kind) => write!(f, "vanished ({})", io::Error::from(*kind)),
             Leave::Protocol(what) => write!(f, "protocol error ({what})"),
+            Leave::BadLength => write!(
+                f,
+                "protocol error (a length that is not in its shortest form)"
+            ),
             Leave::BadUtf8 => write!(f, "protocol error (text that is not UTF-8)"),
             Leave::TooBig => write!(f, "message too big"),
             Leave::TooSlow { backlog } => write!(f, "too slow ({backlog} bytes waiting)"),
@@ -97,3 +106,6 @@ impl fmt::Display for Leave {
         }
     }
 }
+
+/// So that a stream can tell it by an [`io::Error`].
+impl std::error::Error for Leave {}

@@ -5,6 +5,7 @@
 
 mod connection;
 mod dispatcher;
+mod framing;
 mod http;
 pub mod journal;
 mod leave;

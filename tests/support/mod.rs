@@ -3,9 +3,11 @@
 #![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
 pub mod browser;
+pub mod cases;
 pub mod client;
 pub mod fake;
 pub mod program;
+pub mod random;
 pub mod raw;
 
 use std::net::SocketAddr;
