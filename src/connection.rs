@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
-use crate::dispatcher::{CLOSE_GRACE, Event, Left, Newcomer, Opened};
+use crate::dispatcher::{Event, Left, Newcomer, Opened};
 use crate::framing::Framing;
 use crate::http::read_until_closed;
 use crate::leave::Leave;
@@ -22,6 +22,9 @@ use crate::room::Id;
 
 /// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits many times.
 const READ_BYTES: usize = 4 << 10;
+
+/// How long the thread reads on after the last Close, so that the client gets it.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a WebSocket is for.
 pub(crate) enum Purpose {
@@ -58,6 +61,7 @@ impl Connection {
             outbound: self.outbound,
             inbox: self.inbox,
             why: Leave::Bug,
+            reply: None,
         };
         if goodbye.inbox.send(Event::Opened(self.id, opened)).is_err() {
             // There is no dispatcher: the server is ending.
@@ -71,6 +75,7 @@ impl Connection {
         let mut stream = Stream {
             outbound: Arc::clone(&goodbye.outbound),
             heard: true,
+            reply: None,
             echoes: dialect.is_none(),
             framing: Framing::default(),
             wrong: None,
@@ -90,6 +95,7 @@ impl Connection {
             Some(dialect) => reader.chat(goodbye.id, dialect, &goodbye.inbox),
             None => reader.echo(),
         };
+        goodbye.reply = reader.websocket.get_mut().reply.take();
     }
 }
 
@@ -216,6 +222,8 @@ struct Stream {
     outbound: Arc<Outbound>,
     /// Something came since the last Ping. A client that has just shaken hands counts as heard.
     heard: bool,
+    /// The answer to the client's Close, once that has come.
+    reply: Option<Bytes>,
     echoes: bool,
     framing: Framing,
     /// What is wrong behind the bytes that tungstenite has been given.
@@ -266,7 +274,7 @@ impl Write for Stream {
         const CLOSE: u8 = 0x88;
         let bytes = Bytes::copy_from_slice(frame);
         match frame.first() {
-            Some(&CLOSE) => {}
+            Some(&CLOSE) => self.reply = Some(bytes),
             _ if self.echoes => self.outbound.send_waiting(bytes),
             _ => self.outbound.send(bytes),
         }
@@ -284,6 +292,8 @@ struct Goodbye {
     outbound: Arc<Outbound>,
     inbox: Sender<Event>,
     why: Leave,
+    /// The answer to the client's Close.
+    reply: Option<Bytes>,
 }
 
 impl Drop for Goodbye {
@@ -293,7 +303,7 @@ impl Drop for Goodbye {
             .outbound
             .cut_reason()
             .unwrap_or_else(|| self.why.clone());
-        let close = why.close_frame();
+        let close = self.reply.take().or_else(|| why.close_frame());
         let last_word = close.is_some();
         let left = Left {
             why: why.clone(),
@@ -309,7 +319,7 @@ impl Drop for Goodbye {
             // There is no dispatcher any more that could send it behind everything else.
             self.outbound.close(close);
         }
-        if last_word && read_until_closed(self.outbound.socket(), CLOSE_GRACE) {
+        if last_word && read_until_closed(self.outbound.socket(), LINGER) {
             self.outbound.end();
         } else {
             self.outbound.cut(why);

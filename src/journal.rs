@@ -98,13 +98,20 @@ fn write_all(waiting: &Receiver<Entry>, mut out: impl Write) {
 mod tests {
     use super::*;
 
-    /// Lets a write go on for each message.
-    struct Gate(Receiver<()>, Sender<Vec<u8>>);
+    /// Says that a write has begun, and lets it go on when told to.
+    struct Gate {
+        begun: Sender<()>,
+        open: Receiver<()>,
+        out: Sender<String>,
+    }
 
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.recv().map_err(io::Error::other)?;
-            self.1.send(bytes.to_vec()).map_err(io::Error::other)?;
+            // Only the first is waited for.
+            let _ = self.begun.try_send(());
+            self.open.recv().map_err(io::Error::other)?;
+            let line = String::from_utf8_lossy(bytes).into_owned();
+            self.out.send(line).map_err(io::Error::other)?;
             Ok(bytes.len())
         }
 
@@ -115,41 +122,30 @@ mod tests {
 
     #[test]
     fn whole_lines_come_out_in_order_and_losses_are_told() {
-        let (open, gate) = bounded(3 * LINES);
-        let (out, written) = bounded(3 * LINES);
-        let mut journal = Journal::start(Gate(gate, out)).expect("a thread");
-        for number in 0..2 * LINES {
+        const LOST: usize = 7;
+        // One is in the thread's hands, and as many as there is room for wait.
+        const KEPT: usize = 1 + LINES;
+        let (begun, first_begun) = bounded(1);
+        let (opening, open) = bounded(KEPT + 1);
+        let (out, written) = bounded(KEPT + 1);
+        let mut journal = Journal::start(Gate { begun, open, out }).expect("a thread");
+        for number in 0..KEPT + LOST {
             write!(journal, "line {number} ").expect("never waits");
             writeln!(journal, "ends").expect("never waits");
+            if number == 0 {
+                first_begun.recv().expect("the thread is there");
+            }
         }
         assert!(journal.flush().is_err(), "nothing can be written yet");
-        for _ in 0..2 * LINES {
-            open.send(()).expect("the gate is there");
+        for _ in 0..KEPT + 1 {
+            opening.send(()).expect("the gate is there");
         }
         journal.flush().expect("everything can be written");
         writeln!(journal, "last").expect("never waits");
         journal.flush().expect("everything can be written");
         drop(journal);
-        let lines: Vec<String> = written
-            .iter()
-            .map(|line| String::from_utf8_lossy(&line).into_owned())
-            .collect();
-        let (last, first) = lines.split_last().expect("there are lines");
-        // One line may be in the thread's hands beside those that wait.
-        assert!(
-            (LINES..=LINES + 1).contains(&first.len()),
-            "{}",
-            first.len()
-        );
-        for (number, line) in first.iter().enumerate() {
-            assert_eq!(*line, format!("line {number} ends\n"));
-        }
-        assert_eq!(
-            *last,
-            format!(
-                "[{} lines of the log were lost here]\nlast\n",
-                2 * LINES - first.len()
-            )
-        );
+        let expected = (0..KEPT).map(|number| format!("line {number} ends\n"));
+        let last = format!("[{LOST} lines of the log were lost here]\nlast\n");
+        assert!(written.iter().eq(expected.chain([last])));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use tungstenite::Bytes;
 use tungstenite::error::{Error, ProtocolError};
-use tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
+use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::protocol;
 
@@ -63,14 +63,9 @@ impl Leave {
         }
     }
 
-    /// The Close frame that tells the client, or answers its own (RFC 6455, sections 5.5.1 and 7.4.1). `None` where
-    /// there is nobody to read it.
+    /// The Close frame that tells the client (RFC 6455, section 7.4.1). `None` where nobody would read it.
     pub(crate) fn close_frame(&self) -> Option<Bytes> {
         let code = match self {
-            Leave::Closed(None) => {
-                return Some(protocol::frame(OpCode::Control(Control::Close), &[]));
-            }
-            Leave::Closed(Some(code)) => (*code).into(),
             Leave::Protocol(_) | Leave::BadLength => CloseCode::Protocol,
             Leave::BadUtf8 => CloseCode::Invalid,
             Leave::TooBig => CloseCode::Size,

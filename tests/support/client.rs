@@ -90,13 +90,12 @@ impl Client {
         self.socket.read()
     }
 
-    /// Reads up to the server's Close and answers it: its code.
+    /// Reads up to the server's Close, answers it, and waits until the server has closed: the Close's code.
     pub fn closed(&mut self) -> u16 {
         loop {
             match self.next() {
                 Ok(Message::Close(frame)) => {
-                    // The answer goes out with the next read.
-                    let _ = self.next();
+                    while self.next().is_ok() {}
                     return frame.map_or(1005, |frame| frame.code.into());
                 }
                 Ok(_) => {}
