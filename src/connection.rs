@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{SendError, Sender};
+use crossbeam_channel::Sender;
 use tungstenite::error::Error;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
@@ -303,23 +303,25 @@ impl Drop for Goodbye {
             .outbound
             .cut_reason()
             .unwrap_or_else(|| self.why.clone());
+        // A reply to a Close that answers ours: nothing is left to be read or written.
+        let all_said = self.reply.is_some() && self.outbound.is_closed();
         let close = self.reply.take().or_else(|| why.close_frame());
-        let last_word = close.is_some();
-        let left = Left {
-            why: why.clone(),
-            close,
-        };
-        if let Err(SendError(Event::Left(
-            _,
+        let last_word = close.clone();
+        let left = Event::Left(
+            self.id,
             Left {
-                close: Some(close), ..
+                why: why.clone(),
+                close,
             },
-        ))) = self.inbox.send(Event::Left(self.id, left))
+        );
+        if self.inbox.send(left).is_err()
+            && let Some(close) = last_word.clone()
         {
             // There is no dispatcher any more that could send it behind everything else.
             self.outbound.close(close);
         }
-        if last_word && read_until_closed(self.outbound.socket(), LINGER) {
+        let is_read = || last_word.is_some() && read_until_closed(self.outbound.socket(), LINGER);
+        if all_said || is_read() {
             self.outbound.end();
         } else {
             self.outbound.cut(why);

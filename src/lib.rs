@@ -1,4 +1,48 @@
-//! A WebSocket chat server on plain OS threads.
+//! A WebSocket chat server on plain OS threads: no async runtime.
+//!
+//! ```text
+//!              accept()                 Event::{Opened, Asked(id, request), Left}
+//!  clients ──► acceptor ──► one OS thread per WebSocket ───────────────────────► dispatcher
+//!     ▲                     (blocking reads, owns the WebSocket)   bounded crossbeam    │ owns the connection list,
+//!     │                                                              channel            │ the names, what is said to whom
+//!     │                                                                                 │
+//!     └──── socket ◄──── Outbound: one crossbeam channel per connection ◄───────────────┘
+//!                        drained without waiting by whoever has frames;             frames encoded once,
+//!                        a client that has fallen behind gets a writer              shared by all receivers
+//!                        thread until it has caught up
+//! ```
+//!
+//! # Layout, in the order in which a message travels
+//!
+//! - `server`: accepting clients, admitting them, stopping; what the threads promise each other
+//! - `http`: a request's head within its limits, where it leads, the plain answers
+//! - `page`: the files of the chat page
+//! - `connection`: the life of one WebSocket, on its own thread
+//! - `framing`: what is wrong with a frame before all of it has come
+//! - [`protocol`]: what clients ask for and are told, and the frames it travels in
+//! - [`plain`]: the plain-text dialect, and its commands
+//! - `dispatcher`: the thread that owns the connection list
+//! - `room`: who is called what, and what a request means for whom; plain logic
+//! - [`text`]: what is accepted as a text and as a name
+//! - `outbound`: the outbound channel of a client, and who drains it
+//! - `leave`: why a client left, and what it is told
+//! - [`options`]: what the command line may say
+//! - [`journal`]: where the log goes, so that nobody waits for it
+//!
+//! # Embedding it
+//!
+//! ```
+//! use threadchat::{Options, Server};
+//!
+//! let options = Options { listen: ([127, 0, 0, 1], 0).into(), ..Options::default() };
+//! let server = Server::bind(options)?;
+//! println!("chat at ws://{}/chat", server.local_addr());
+//! let stopper = server.stopper();
+//! let acceptor = std::thread::spawn(move || server.run());
+//! stopper.stop();
+//! acceptor.join().expect("run does not panic")?;
+//! # Ok::<(), threadchat::ServerError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

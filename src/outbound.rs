@@ -113,6 +113,11 @@ impl Outbound {
         self.peer
     }
 
+    /// Whether a Close is on its way or behind it, or the client was cut off.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
     /// Why the client was cut off, if it was.
     pub(crate) fn cut_reason(&self) -> Option<Leave> {
         self.cut.get().cloned()
@@ -120,7 +125,7 @@ impl Outbound {
 
     /// Queues whole frames and writes what the socket takes at once. Any thread; never waits for the client.
     pub(crate) fn send(self: &Arc<Self>, frames: Bytes) {
-        if !self.closed.load(Ordering::Relaxed) {
+        if !self.is_closed() {
             self.drain_now(Some(Item::Frames(frames)));
         }
     }
@@ -129,7 +134,7 @@ impl Outbound {
     ///
     /// For a connection whose only source is its own thread, which slows its client down by not reading meanwhile.
     pub(crate) fn send_waiting(self: &Arc<Self>, frames: Bytes) {
-        if self.closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return;
         }
         self.queue(Item::Frames(frames));

@@ -1,4 +1,28 @@
 //! Accepting clients, admitting them, and stopping.
+//!
+//! # The threads, and who waits for whom
+//!
+//! | thread | how many | waits for | ends when |
+//! | --- | --- | --- | --- |
+//! | acceptor | one, which calls [`Server::run`] | a client; at the end, the dispatcher | stopped |
+//! | head | one per request | its client, 10 seconds at most | it has answered, or started a connection |
+//! | connection | one per WebSocket | its client, or room in the dispatcher's inbox | the client has left or was cut off |
+//! | dispatcher | one | its inbox | every sender to the inbox is gone |
+//! | writer | one per client that has fallen behind | that client, 10 seconds without progress at most | the client has caught up or was cut off |
+//!
+//! - The channels run in one direction, connection → dispatcher → outbound, so no two threads wait for each other.
+//! - Only the dispatcher knows who is connected; no lock guards that list. It never waits for a client, so one that
+//!   is stuck holds up nobody (`tests/stuck.rs`, `tests/slow.rs`).
+//! - The inbox is bounded. A client that floods makes its own thread wait, and then its own TCP window fills
+//!   (`tests/flood.rs`, `tests/floods.rs`).
+//! - Who writes to a socket, and when, stands in `outbound` (its rules are tested in `src/outbound/tests.rs`).
+//! - What one client does wrong, and a panic in its thread, ends that connection alone; a panic of the dispatcher ends
+//!   the server (`tests/panics.rs`).
+//! - All clients see one order, because one thread makes it (`tests/order.rs`, `tests/json.rs`).
+//! - Stopping: the acceptor returns, and the unfinished heads are cut off; the dispatcher sends everybody a Close, and
+//!   cuts off those who do not leave within their grace. As each connection's thread holds a sender to the inbox, the
+//!   dispatcher ends with the last of them (`tests/stop.rs`, `tests/stop_crowd.rs`).
+//! - Two atomics count: places that are taken, and ids. Nothing is ordered by them.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -13,18 +13,15 @@ use std::sync::mpsc;
 use support::{Client, Host, deadline, fake, options};
 use threadchat::Options;
 use tungstenite::Message;
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
 struct Filter {
     child: Child,
-    /// Closed by dropping it.
     input: Option<ChildStdin>,
     output: Option<BufReader<ChildStdout>>,
 }
 
-/// The exit code, and what was said on stderr.
-type End = (Option<i32>, String);
+type End = (Option<i32>, String); // The exit code, and what was said on stderr.
 
 impl Filter {
     fn start(args: &[&str]) -> Filter {
