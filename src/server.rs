@@ -14,7 +14,7 @@
 //! - Only the dispatcher knows who is connected; no lock guards that list. It never waits for a client, so one that
 //!   is stuck holds up nobody (`tests/stuck.rs`, `tests/slow.rs`).
 //! - The inbox is bounded. A client that floods makes its own thread wait, and then its own TCP window fills
-//!   (`tests/flood.rs`, `tests/floods.rs`).
+//!   (`tests/floods.rs`).
 //! - Who writes to a socket, and when, stands in `outbound` (its rules are tested in `src/outbound/tests.rs`).
 //! - What one client does wrong, and a panic in its thread, ends that connection alone; a panic of the dispatcher ends
 //!   the server (`tests/panics.rs`).

@@ -1,4 +1,5 @@
-//! Floods of other things than messages: whoever chats beside them is served, and the server stops in time.
+//! One client that sends as fast as it can, whatever it is: whoever chats beside it is served, and the server stops in
+//! time.
 
 mod support;
 
@@ -62,6 +63,12 @@ fn chat_beside(name: &str, first: Vec<u8>, again: Vec<u8>) -> Program {
         program.threads() == OWN_THREADS
     });
     program
+}
+
+#[test]
+fn of_messages() {
+    let _deadline = deadline(120);
+    chat_beside("messages", Vec::new(), raw::frame(0x81, b"flood"));
 }
 
 #[test]

@@ -52,7 +52,10 @@ fn out_of_descriptors() {
         .expect("not zero");
     drop(crowd);
     eventually("there is room again", || program.descriptors() < 12);
-    assert_eq!(users(&Client::connect(program.address, "/chat").hear()), 2);
+    assert_eq!(
+        support::users(&Client::connect(program.address, "/chat").hear()),
+        2
+    );
     assert!(
         program.logged_already("can't accept").is_none(),
         "said more than once"
@@ -72,14 +75,6 @@ fn cpu(program: &Program) -> u64 {
         .iter()
         .filter_map(|ticks| ticks.parse::<u64>().ok())
         .sum()
-}
-
-fn users(greeting: &str) -> usize {
-    let count = greeting
-        .split(' ')
-        .nth(5)
-        .and_then(|count| count.parse().ok());
-    count.unwrap_or_else(|| panic!("no count in {greeting:?}"))
 }
 
 /// The program where any user may run it.
@@ -145,5 +140,8 @@ fn out_of_threads() {
     eventually("there is room again", || {
         program.threads() == OWN_THREADS + 1
     });
-    assert_eq!(users(&Client::connect(program.address, "/chat").hear()), 2);
+    assert_eq!(
+        support::users(&Client::connect(program.address, "/chat").hear()),
+        2
+    );
 }

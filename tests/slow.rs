@@ -30,7 +30,7 @@ fn others_go_on_while_the_slow_ones_are_cut_off() {
         }
         // How many have gone is in the greeting of a newcomer.
         let mut probe = Client::connect(program.address, "/chat");
-        cut_off = 2 + stuck.len() - users(&probe.hear());
+        cut_off = 2 + stuck.len() - support::users(&probe.hear());
         probe.leave();
     }
     for _ in &stuck {
@@ -52,14 +52,6 @@ fn others_go_on_while_the_slow_ones_are_cut_off() {
     });
     chats.say("still here");
     assert_eq!(chats.hear(), "[user0]: still here");
-}
-
-fn users(greeting: &str) -> usize {
-    let count = greeting
-        .split(' ')
-        .nth(5)
-        .and_then(|count| count.parse().ok());
-    count.unwrap_or_else(|| panic!("no count in {greeting:?}"))
 }
 
 #[test]

@@ -54,6 +54,15 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The number of users in a greeting.
+pub fn users(greeting: &str) -> usize {
+    let count = greeting
+        .split(' ')
+        .nth(5)
+        .and_then(|count| count.parse().ok());
+    count.unwrap_or_else(|| panic!("no count in {greeting:?}"))
+}
+
 /// A server in this process, stopped at the end.
 pub struct Host {
     pub address: SocketAddr,
