@@ -10,9 +10,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the benchmark reads /proc and waits by epoll: it needs Linux");
 
+mod chatters;
 mod connection;
 mod crowd;
 mod frame;
+mod hostile;
+mod ledger;
 mod limits;
 mod load;
 mod options;
@@ -21,6 +24,8 @@ mod process;
 mod progress;
 mod report;
 mod server;
+mod slow;
+mod soak;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
@@ -52,7 +57,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Measure(measure) => measure_all(&measure),
-        Command::Soak { .. } => Err("not yet".into()),
+        Command::Soak { length } => soak::run(length),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -76,14 +76,14 @@ impl Crowd {
         Ok(())
     }
 
-    /// Sends a text.
+    /// Sends a frame.
     ///
     /// # Errors
     ///
     /// The client is no longer in the crowd, or it is gone now.
-    pub fn say(&mut self, place: usize, text: &[u8]) -> io::Result<()> {
+    pub fn send(&mut self, place: usize, opcode: u8, payload: &[u8]) -> io::Result<()> {
         self.serve(place, |connection, _| {
-            frame::put(&mut connection.unsent, frame::TEXT, text);
+            frame::put(&mut connection.unsent, opcode, payload);
             Ok(())
         })
     }

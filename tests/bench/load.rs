@@ -116,7 +116,7 @@ impl Load<'_> {
             for _ in 0..window {
                 let text = Text::new(sender, nanos(self.begin));
                 // Who is gone is counted at the end.
-                let _ = self.crowd.say(sender, &text.0);
+                let _ = self.crowd.send(sender, frame::TEXT, &text.0);
             }
         }
     }
@@ -151,7 +151,7 @@ impl Load<'_> {
             let sender = (self.sent % senders as u64) as usize;
             // It tells when it was due: a generator or a server that stands still can't hide the delay.
             let text = Text::new(sender, due);
-            let _ = self.crowd.say(sender, &text.0);
+            let _ = self.crowd.send(sender, frame::TEXT, &text.0);
             self.sent += 1;
         }
     }

@@ -50,6 +50,7 @@ pub fn delays(file: &Path, outcomes: &[Outcome]) -> Result<()> {
     let mut chart = ChartBuilder::on(&root)
         .caption("Delay of a delivery", ("sans-serif", 20))
         .margin(12)
+        .margin_right(36)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..NINES, (least / 1.5..most * 1.5).log_scale())?;
@@ -95,6 +96,7 @@ pub fn cost(file: &Path, outcomes: &[Outcome]) -> Result<()> {
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, ("sans-serif", 20))
         .margin(12)
+        .margin_right(36)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d((first.0 / 1.2..last.0 * 1.2).log_scale(), 0.0..most * 1.2)?;

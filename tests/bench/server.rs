@@ -1,6 +1,6 @@
 //! The server that is measured: one that is started for each measurement, or one that runs already.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
 use crate::connection::Endpoint;
 use crate::process::Process;
@@ -18,7 +18,7 @@ pub enum Source {
 pub struct Server {
     pub endpoint: Endpoint,
     pub process: Option<Process>,
-    _program: Option<Program>,
+    _started: Option<Program>,
 }
 
 impl Source {
@@ -29,7 +29,7 @@ impl Source {
             Source::Running(endpoint, process) => Server {
                 endpoint: endpoint.clone(),
                 process: *process,
-                _program: None,
+                _started: None,
             },
         }
     }
@@ -45,7 +45,7 @@ impl Server {
                 path: "/chat".into(),
             },
             process: Some(Process(program.id())),
-            _program: Some(program),
+            _started: Some(program),
         }
     }
 }
@@ -62,9 +62,10 @@ pub fn endpoint(url: &str) -> Result<Endpoint, String> {
         .ok_or(format!("--url {url:?}: must begin with ws://"))?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address = host
-        .to_socket_addrs()
+        .replace("localhost:", "127.0.0.1:")
+        .parse()
         .ok()
-        .and_then(|mut all| all.find(|address: &SocketAddr| address.ip().is_loopback()))
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
         .ok_or(format!(
             "--url {url:?}: must be this machine's loopback and a port, such as ws://127.0.0.1:8080/chat; \
              what is done here would be an attack on any other machine"
