@@ -195,7 +195,7 @@ impl Chatters {
                 number: chatter.said,
                 stamp: self.sent,
             },
-            if self.sent % LARGE == 0 {
+            if self.sent.is_multiple_of(LARGE) {
                 LARGE_BYTES
             } else {
                 SMALL_BYTES
