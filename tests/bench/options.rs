@@ -32,7 +32,8 @@ const OPTIONS: &str = "
   --url ws://127.0.0.1:PORT/PATH
                    measure a server that runs already and speaks the plain text
                    of Ktor's tutorial, instead of starting the built one. Only
-                   loopback: elsewhere this would be an attack
+                   loopback: elsewhere this would be an attack. Memory grows
+                   with what it did before: restart it for each workload
   --pid PID        that server's process, to read its CPU time and memory
   --minutes N      how long a soak runs, 1 to 10080 [1]
   --help

@@ -81,8 +81,11 @@ pub fn delays(file: &Path, outcomes: &[Outcome]) -> Result<()> {
 /// The CPU time of a delivery over the number of clients.
 pub fn cost(file: &Path, outcomes: &[Outcome]) -> Result<()> {
     let point = |outcome: &Outcome| {
-        let clients = outcome.median.get("clients")?;
-        Some((*clients, *outcome.median.get("cpu_us_per_delivery")?))
+        let clients = *outcome.median.get("clients")?;
+        // With fewer clients than it is for, it was not that many deliveries.
+        let all = clients == outcome.workload.clients as f64;
+        let cpu = *outcome.median.get("cpu_us_per_delivery")?;
+        all.then_some((clients, cpu))
     };
     let line: Vec<(f64, f64)> = outcomes.iter().filter_map(point).collect();
     // Without the server's process there is no cost to show.

@@ -54,7 +54,7 @@ const COLUMNS: [Column; 11] = [
     column("p99", "ms", "p99_us", 1e3, 2),
     column("p99.9", "ms", "p99_9_us", 1e3, 2),
     column("max", "ms", "max_us", 1e3, 2),
-    column("CPU", "µs/delivery", "cpu_us_per_delivery", 1.0, 2),
+    column("CPU", "µs/delivery", "cpu_us_per_delivery", 1.0, 3),
     column("switches", "/delivery", "switches_per_delivery", 1.0, 3),
     column("idle RSS", "KiB/client", "idle_kib_per_client", 1.0, 1),
     column("peak RSS", "MiB", "peak_rss_kib", 1024.0, 1),

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::crowd::Crowd;
 use crate::limits;
 use crate::load::{self, Measured, Pattern};
+use crate::process::Process;
 use crate::progress::Progress;
 use crate::server::{Server, Source};
 
@@ -120,47 +121,19 @@ impl Workload {
     /// Measures it once.
     pub fn run(&self, source: &Source, length: Duration, progress: &mut Progress) -> Result<Round> {
         let mut notes = Vec::new();
-        let wanted = self.clients + self.stuck;
-        let (fit, note) = limits::lowered(wanted as u64).unzip();
-        notes.extend(note);
-        let allowed = fit.unwrap_or(wanted as u64) as usize;
-        let server = source.server(wanted);
-        let resident = |server: &Server| server.process.map(|process| process.resident_kib());
-        let before = resident(&server).transpose()?;
-        let threads_before = server
-            .process
-            .map(|process| process.threads())
-            .transpose()?;
-        let mut stuck = Vec::new();
-        let mut crowd = Crowd::new()?;
+        let server = source.server(self.clients + self.stuck);
+        let resident = || server.process.map(Process::resident_kib).transpose();
+        let running = || server.process.map(Process::threads).transpose();
+        let (resident_before, threads_before) = (resident()?, running()?);
         let begin = Instant::now();
-        while crowd.len() + stuck.len() < allowed {
-            let count = crowd.len() + stuck.len();
-            progress.at(|| format!("{count} of {allowed} clients"));
-            let opened = match begin.elapsed() < CONNECT {
-                true => Connection::open(&server.endpoint, None).map_err(|error| error.to_string()),
-                false => Err(format!("{CONNECT:?} were over")),
-            };
-            match opened {
-                Ok(connection) if stuck.len() < self.stuck => stuck.push(connection),
-                Ok(connection) => drop(crowd.admit(connection)?),
-                Err(why) => {
-                    notes.push(format!("{count} instead of {allowed} clients: {why}"));
-                    break;
-                }
-            }
-        }
+        let (mut crowd, stuck) = self.connect(&server, progress, &mut notes)?;
+        let connected = begin.elapsed();
         let clients = crowd.len();
         if clients == 0 {
             return Err(format!("{}: no client: {}", self.name, notes.join("; ")).into());
         }
-        let connected = begin.elapsed();
         thread::sleep(SETTLE);
-        let idle = resident(&server).transpose()?;
-        let threads = server
-            .process
-            .map(|process| process.threads())
-            .transpose()?;
+        let (idle, threads) = (resident()?, running()?);
         let measured = match self.pattern {
             Pattern::Silent => None,
             pattern => Some(load::run(
@@ -178,8 +151,8 @@ impl Workload {
             ("connect_s", connected.as_secs_f64()),
             ("lost_clients", (clients - crowd.len()) as f64),
         ]);
-        let everybody = (clients + self.stuck) as f64;
-        if let Some((before, idle)) = before.zip(idle) {
+        let everybody = (clients + stuck.len()) as f64;
+        if let Some((before, idle)) = resident_before.zip(idle) {
             let grown = idle as f64 - before as f64;
             figures.insert("idle_kib_per_client", grown / everybody);
         }
@@ -202,6 +175,37 @@ impl Workload {
             delays,
             notes,
         })
+    }
+
+    /// Its clients and those that never read, as many as fit. The notes tell why where that is fewer.
+    fn connect(
+        &self,
+        server: &Server,
+        progress: &mut Progress,
+        notes: &mut Vec<String>,
+    ) -> Result<(Crowd, Vec<Connection>)> {
+        let wanted = self.clients + self.stuck;
+        let (fit, note) = limits::lowered(wanted as u64).unzip();
+        notes.extend(note);
+        let allowed = fit.map_or(wanted, |fit| fit as usize);
+        let (mut crowd, mut stuck) = (Crowd::new()?, Vec::new());
+        let end = Instant::now() + CONNECT;
+        for count in 0..allowed {
+            progress.at(|| format!("{count} of {allowed} clients"));
+            let opened = match Instant::now() < end {
+                true => Connection::open(&server.endpoint, None).map_err(|error| error.to_string()),
+                false => Err(format!("{CONNECT:?} were over")),
+            };
+            match opened {
+                Ok(connection) if stuck.len() < self.stuck => stuck.push(connection),
+                Ok(connection) => drop(crowd.admit(connection)?),
+                Err(why) => {
+                    notes.push(format!("{count} instead of {allowed} clients: {why}"));
+                    break;
+                }
+            }
+        }
+        Ok((crowd, stuck))
     }
 
     fn evaluate(
