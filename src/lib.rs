@@ -7,7 +7,7 @@
 //!     │                                                              channel            │ the names, what is said to whom
 //!     │                                                                                 │
 //!     └──── socket ◄──── Outbound: one crossbeam channel per connection ◄───────────────┘
-//!                        drained without waiting by whoever has frames;             frames encoded once,
+//!                        drained without waiting by whoever puts frames in;         frames encoded once,
 //!                        a client that has fallen behind gets a writer              shared by all receivers
 //!                        thread until it has caught up
 //! ```
