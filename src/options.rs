@@ -11,6 +11,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
 
 use crate::dispatcher::BATCH_BYTES;
+use crate::text::clean;
 
 const HELP: &str = "\
 threadchat, a WebSocket chat server on plain threads
@@ -114,13 +115,8 @@ impl std::error::Error for UsageError {}
 
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> UsageError {
-        UsageError(
-            error
-                .to_string()
-                .escape_debug()
-                .to_string()
-                .replace("\\'", "'"),
-        )
+        // An argument may contain line breaks, and this is one line.
+        UsageError(clean(&error.to_string()).into_owned())
     }
 }
 
@@ -157,12 +153,18 @@ impl Command {
                     let rate = number("--rate-limit", &mut parser, 0)?;
                     options.rate_limit = (rate > 0).then_some(rate);
                 }
-                Arg::Long("allow-origin") => options.allow_origin.push(parser.value()?.string()?),
+                Arg::Long("allow-origin") => options
+                    .allow_origin
+                    .push(origin(parser.value()?.string()?)?),
                 Arg::Long("log-level") => {
                     let level = parser.value()?.string()?;
-                    logging.level = level
-                        .parse()
-                        .map_err(|_| wrong("--log-level", &level, "one of the six levels"))?;
+                    logging.level = level.parse().map_err(|_| {
+                        wrong(
+                            "--log-level",
+                            &level,
+                            "off, error, warn, info, debug or trace",
+                        )
+                    })?;
                 }
                 Arg::Long("log-file") => logging.file = Some(parser.value()?.into()),
                 Arg::Long("help") | Arg::Short('h') => return Ok(Command::Print(HELP.into())),
@@ -200,6 +202,20 @@ fn number<T: FromStr + PartialOrd + fmt::Display>(
             option,
             &value,
             &format!("a whole number from {least} up"),
+        )),
+    }
+}
+
+/// As a browser writes it: a scheme, a host, perhaps a port, and no path, not even a slash (RFC 6454, section 6.2).
+fn origin(value: String) -> Result<String, UsageError> {
+    match value.split_once("://") {
+        Some((scheme, host)) if !scheme.is_empty() && !host.is_empty() && !host.contains('/') => {
+            Ok(value)
+        }
+        _ => Err(wrong(
+            "--allow-origin",
+            &value,
+            "like https://chat.example, with nothing behind it",
         )),
     }
 }
@@ -288,6 +304,8 @@ mod tests {
             "--ping -1",
             "--rate-limit x",
             "--log-level loud",
+            "--allow-origin chat.example",
+            "--allow-origin https://chat.example/",
             "--no\nsense",
         ] {
             let said = Command::parse(line.split(' ').map(OsString::from))
