@@ -157,6 +157,8 @@ impl Reader {
         loop {
             match self.websocket.read() {
                 Ok(Message::Close(frame)) => self.code = frame.map(|frame| frame.code.into()),
+                // What it sent before it was cut off can still be read, and at a slow pace for hours.
+                Ok(_) if self.outbound().cut_reason().is_some() => return Err(Leave::NoReply),
                 Ok(message) => {
                     if let Some(pace) = &mut self.pace {
                         pace.keep();
@@ -180,6 +182,10 @@ impl Reader {
 
     /// Not a byte for the heartbeat's period.
     fn silence(&mut self) -> Result<(), Leave> {
+        // It can't answer a Ping that is behind all that. Its writer thread sees whether it lives.
+        if self.outbound().is_behind() {
+            return Ok(());
+        }
         let heard = std::mem::take(&mut self.websocket.get_mut().heard);
         if !heard {
             return Err(Leave::PingTimeout);
@@ -304,7 +310,7 @@ impl Drop for Goodbye {
             .cut_reason()
             .unwrap_or_else(|| self.why.clone());
         // A reply to a Close that answers ours: nothing is left to be read or written.
-        let all_said = self.reply.is_some() && self.outbound.is_closed();
+        let all_said = self.reply.is_some() && self.outbound.is_finished();
         let close = self.reply.take().or_else(|| why.close_frame());
         let last_word = close.clone();
         let left = Event::Left(

@@ -116,7 +116,13 @@ impl Dispatcher {
     /// The next event, or `None` when none can come any more. Cuts off those whose grace ends meanwhile.
     fn next(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
         while let Some(&(due, id)) = self.closing.front() {
-            match inbox.recv_deadline(due) {
+            // What waits in the inbox must not put this off: it would go on as long as they send who ought to be gone.
+            let event = if Instant::now() < due {
+                inbox.recv_deadline(due)
+            } else {
+                Err(RecvTimeoutError::Timeout)
+            };
+            match event {
                 Ok(event) => return Some(event),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {

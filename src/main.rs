@@ -21,17 +21,22 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::Serve(options, logging)) => serve(options, &logging),
         Err(error) => {
-            eprintln!("threadchat: {error}");
+            complain(&error);
             return ExitCode::from(USAGE);
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("threadchat: {error}");
+            complain(&*error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &dyn std::error::Error) {
+    // Without a stderr there is nobody to tell.
+    let _ = writeln!(io::stderr(), "threadchat: {error}");
 }
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -96,12 +101,12 @@ fn log_panics() {
 }
 
 /// Lets this process have the descriptors that so many clients need, as far as the system allows it: one for each
-/// WebSocket, one for each client that is still shaking hands, and some to spare.
+/// WebSocket, one for each request that is being read, and some to spare.
 fn allow_descriptors(clients: usize) {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        const SPARE: u64 = 64;
+        const SPARE: u64 = 128;
         let wanted = (clients as u64).saturating_mul(2).saturating_add(SPARE);
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         // No limit is the largest one.
@@ -118,7 +123,7 @@ fn allow_descriptors(clients: usize) {
         {
             log::warn!("can't raise the limit of open files: {error}");
         }
-        if granted < clients as u64 + SPARE {
+        if granted < (clients as u64).saturating_add(SPARE) {
             log::warn!(
                 "{granted} open files are allowed (ulimit -n): fewer than {clients} clients will fit"
             );

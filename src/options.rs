@@ -34,6 +34,10 @@ Usage: threadchat [OPTION]...
   --help, --version
 ";
 
+/// The largest `--max-message`, in bytes. A connection reserves what a frame's header announces, and a server that can't
+/// have the address space for it would end.
+const MAX_MESSAGE: usize = 256 << 20;
+
 /// What a [`Server`](crate::Server) is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -41,7 +45,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How many WebSockets may be open at a time; at least 1.
     pub max_connections: usize,
-    /// The largest message accepted from a client, in bytes; at least 1.
+    /// The largest message accepted from a client, in bytes; 1 to 256 MiB.
     pub max_message: usize,
     /// What may wait for one client, in bytes. `None`: [`Options::backlog`] derives it.
     pub max_backlog: Option<usize>,
@@ -72,6 +76,31 @@ impl Options {
     pub fn backlog(&self) -> usize {
         self.max_backlog
             .unwrap_or_else(|| self.max_message.saturating_mul(4).max(1 << 20))
+    }
+
+    /// Whether a server can do what this says.
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense.
+    pub fn check(&self) -> Result<(), UsageError> {
+        let least = self.least_backlog();
+        let wrong = |what: String| Err(UsageError(what));
+        if self.max_connections == 0 {
+            return wrong("--max-connections must be at least 1".into());
+        }
+        if !(1..=MAX_MESSAGE).contains(&self.max_message) {
+            return wrong(format!("--max-message must be 1 to {MAX_MESSAGE}"));
+        }
+        if self.rate_limit == Some(0) {
+            return wrong("--rate-limit must be at least 1, or none".into());
+        }
+        if self.backlog() < least {
+            return wrong(format!(
+                "--max-backlog must be at least {least} with this --max-message"
+            ));
+        }
+        Ok(())
     }
 
     /// The smallest backlog that works: a full batch with a largest message behind it, twice its size when every
@@ -176,12 +205,7 @@ impl Command {
                 _ => return Err(arg.unexpected().into()),
             }
         }
-        if options.backlog() < options.least_backlog() {
-            let least = options.least_backlog();
-            return Err(UsageError(format!(
-                "--max-backlog must be at least {least} with this --max-message"
-            )));
-        }
+        options.check()?;
         Ok(Command::Serve(options, logging))
     }
 }
@@ -299,6 +323,7 @@ mod tests {
             "--max-connections 0",
             "--max-message -1",
             "--max-message 1e3",
+            "--max-message 1000000000000000",
             "--max-backlog 10",
             "--ping 1.5",
             "--ping -1",

@@ -4,8 +4,8 @@
 //!
 //! 1. Every byte for a client goes through [`Outbound::send`], [`send_waiting`](Outbound::send_waiting) or
 //!    [`close`](Outbound::close), so whole frames never interleave.
-//! 2. `send` and `close` never wait for the client, whichever thread calls them: a full socket is a writer
-//!    thread's business.
+//! 2. `send` and `close` never wait for the client, whichever thread calls them, and write for it a bounded number of
+//!    times: a full socket, or a queue that does not end, is a writer thread's business.
 //! 3. One thread at a time writes: the holder of `drain`. Whoever has something to send tries to become it, and then
 //!    writes all that waits in the channel and its own. Who fails puts its own into the channel and may leave, because
 //!    the holder looks into the channel again after letting go.
@@ -14,6 +14,7 @@
 //! 5. A Close is the last thing that is written; the write side of the socket is shut down behind it
 //!    (RFC 6455, section 1.4: after sending a Close an endpoint sends no further data).
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -33,6 +34,11 @@ pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a writer thread stays after its client has caught up: a client that hovers at the edge costs one thread,
 /// not one thread start per burst.
 const RETIRE_AFTER: Duration = Duration::from_millis(500);
+
+/// How often one that does not wait may write for one client. Two threads that both have something for it can keep each
+/// other supplied, and a client that pings and reads fast enough would hold the dispatcher for as long as it likes:
+/// beyond this a writer thread takes over, as for one whose socket is full.
+const MOST_SENDS: u32 = 64;
 
 /// What one queued item costs beside its bytes: its slot in the channel and the header of a buffer that may be its own.
 const ITEM_BYTES: usize = 128;
@@ -114,8 +120,18 @@ impl Outbound {
     }
 
     /// Whether a Close is on its way or behind it, or the client was cut off.
-    pub(crate) fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a Close has been written. While another thread writes it may have been, and this says no.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.drain.try_lock().is_ok_and(|drain| drain.finished)
+    }
+
+    /// Whether something waits that the socket has not taken.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) > 0
     }
 
     /// Why the client was cut off, if it was.
@@ -207,8 +223,12 @@ impl Outbound {
                     self.queue(item);
                 }
             }
-            if let Err(full) = self.write_queued(&mut drain, |bytes| send_now(&self.socket, bytes))
-            {
+            let sends = Cell::new(0);
+            let send = |bytes: &[u8]| match sends.replace(sends.get() + 1) {
+                0..MOST_SENDS => send_now(&self.socket, bytes),
+                _ => Err(ErrorKind::WouldBlock.into()),
+            };
+            if let Err(full) = self.write_queued(&mut drain, send) {
                 return self.got_stuck(drain, full);
             }
             drop(drain);

@@ -1,4 +1,4 @@
-//! Accepting clients, admitting them, and stopping.
+//! Accepting clients, and stopping.
 //!
 //! # The threads, and who waits for whom
 //!
@@ -22,26 +22,22 @@
 //! - Stopping: the acceptor returns, and the unfinished heads are cut off; the dispatcher sends everybody a Close, and
 //!   cuts off those who do not leave within their grace. As each connection's thread holds a sender to the inbox, the
 //!   dispatcher ends with the last of them (`tests/stop.rs`, `tests/stop_crowd.rs`).
-//! - Two atomics count: places that are taken, and ids. Nothing is ordered by them.
+//! - The atomics in `admission` count places and ids, and decide once for each head whether it is given up.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::STACK_BYTES;
-use crate::connection::{Connection, Purpose};
-use crate::dispatcher::{self, Event, Newcomer};
-use crate::http::{self, Answer, HeadError, Route, Upgrade};
-use crate::options::Options;
-use crate::outbound::Outbound;
+use crate::admission::Admission;
+use crate::dispatcher::{self, Event};
+use crate::options::{Options, UsageError};
 
 /// What may wait for the dispatcher, in bytes, if it were only largest messages.
 const INBOX_BYTES: usize = 16 << 20;
@@ -56,13 +52,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the log says nothing more of that.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// How long `/health` waits for the dispatcher.
-const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
-
 /// Why a server could not start, or ended before it was stopped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerError {
+    /// An option makes no sense.
+    Options(UsageError),
     /// The address can't be had.
     Bind(SocketAddr, io::Error),
     /// The system gave no thread for the dispatcher.
@@ -74,6 +69,7 @@ pub enum ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ServerError::Options(error) => write!(f, "{error}"),
             ServerError::Bind(address, error) => write!(f, "can't listen on {address}: {error}"),
             ServerError::Spawn(error) => write!(f, "can't start a thread: {error}"),
             ServerError::Dispatcher => write!(f, "the dispatcher ended by an internal error"),
@@ -85,6 +81,7 @@ impl std::error::Error for ServerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ServerError::Bind(_, error) | ServerError::Spawn(error) => Some(error),
+            ServerError::Options(error) => Some(error),
             ServerError::Dispatcher => None,
         }
     }
@@ -127,30 +124,14 @@ impl Stopper {
     }
 }
 
-/// What the threads of all connections share.
-///
-/// Every one of them holds the inbox by it, so the inbox is disconnected when the last has ended: that ends the
-/// dispatcher, and with it the server.
-struct Shared {
-    options: Options,
-    inbox: Sender<Event>,
-    /// Open WebSockets.
-    connections: AtomicUsize,
-    next_id: AtomicU64,
-}
-
-/// A client whose head is being read. The acceptor keeps a weak one of each, to give up the oldest for the newest.
-struct Pending {
-    socket: TcpStream,
-}
-
 impl Server {
     /// Listens on the address in the options.
     ///
     /// # Errors
     ///
-    /// The address can't be had.
+    /// The options make no sense, or the address can't be had.
     pub fn bind(options: Options) -> Result<Server, ServerError> {
+        options.check().map_err(ServerError::Options)?;
         let refused = |error| ServerError::Bind(options.listen, error);
         let listener = TcpListener::bind(options.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -191,38 +172,25 @@ impl Server {
         let (sender, inbox) = bounded(inbox_events(self.options.max_message));
         let dispatcher =
             spawn_dispatcher(inbox, self.stopper.clone()).map_err(ServerError::Spawn)?;
-        let shared = Arc::new(Shared {
-            options: self.options.clone(),
-            inbox: sender,
-            connections: AtomicUsize::new(0),
-            next_id: AtomicU64::new(0),
-        });
-        let pending = self.accept_until_stopped(&shared);
+        let mut admission = Admission::new(self.options.clone(), sender.clone());
+        self.accept_until_stopped(&mut admission);
         drop(self.listener);
-        pending
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|head| cut(&head.socket));
+        drop(admission);
         // Without a dispatcher there is nobody to tell, and nobody left to close.
-        let _ = shared.inbox.send(Event::Stop);
-        drop(shared);
+        let _ = sender.send(Event::Stop);
+        drop(sender);
         dispatcher.join().map_err(|_| ServerError::Dispatcher)
     }
 
-    /// Returns the heads that are still being read.
-    fn accept_until_stopped(&self, shared: &Arc<Shared>) -> VecDeque<Weak<Pending>> {
-        let mut pending: VecDeque<Weak<Pending>> = VecDeque::new();
+    fn accept_until_stopped(&self, admission: &mut Admission) {
         let mut told: Option<Instant> = None;
         loop {
             let accepted = self.listener.accept();
             if self.stopper.is_stopping() {
-                return pending;
+                return;
             }
             match accepted {
-                Ok((socket, peer)) => {
-                    make_room(&mut pending, shared.options.max_connections);
-                    pending.extend(admit(socket, peer, shared));
-                }
+                Ok((socket, peer)) => admission.admit(socket, peer),
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
                     if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
@@ -230,7 +198,7 @@ impl Server {
                         told = Some(Instant::now());
                     }
                     // A head that takes its time is the first to go when the system runs out.
-                    make_room(&mut pending, 0);
+                    admission.give_up_oldest();
                     let _ = self.stopped.recv_timeout(ACCEPT_PAUSE);
                 }
             }
@@ -265,133 +233,4 @@ fn is_the_clients(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     )
-}
-
-/// Forgets the heads that are read, and cuts off the oldest ones while there are `limit` or more and at least one.
-fn make_room(pending: &mut VecDeque<Weak<Pending>>, limit: usize) {
-    if pending.len() < limit {
-        return;
-    }
-    pending.retain(|head| head.strong_count() > 0);
-    if pending.len() >= limit
-        && let Some(oldest) = pending.pop_front().and_then(|head| head.upgrade())
-    {
-        log::debug!("the oldest unfinished request gives way");
-        cut(&oldest.socket);
-    }
-}
-
-fn cut(socket: &TcpStream) {
-    // An error means that the connection is gone already.
-    let _ = socket.shutdown(Shutdown::Both);
-}
-
-/// Starts the thread that reads a client's head.
-fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Weak<Pending>> {
-    let pending = Arc::new(Pending { socket });
-    let (head, shared) = (Arc::clone(&pending), Arc::clone(shared));
-    let thread = thread::Builder::new()
-        .name("head".into())
-        .stack_size(STACK_BYTES);
-    match thread.spawn(move || serve_head(head, peer, &shared)) {
-        Ok(_) => Some(Arc::downgrade(&pending)),
-        Err(error) => {
-            log::error!("no thread for {peer}: {error}");
-            let _ = http::refuse_now(&pending.socket);
-            None
-        }
-    }
-}
-
-/// Reads one head and answers it. A WebSocket goes on in a thread of its own, whose stack this has not grown.
-fn serve_head(head: Arc<Pending>, peer: SocketAddr, shared: &Arc<Shared>) {
-    let answer = match http::read_head(&head.socket) {
-        Ok((request, behind)) => match http::route(request, &shared.options) {
-            Route::Upgrade(upgrade) => match open(&head, peer, shared, upgrade, behind) {
-                Ok(()) => return,
-                Err(answer) => answer,
-            },
-            Route::Health => Answer::health(dispatcher_is_well(&shared.inbox)),
-            Route::Answer(answer) => answer,
-        },
-        Err(HeadError::Refused(answer)) => answer,
-        Err(HeadError::Gone) => return log::debug!("{peer} sent no request"),
-    };
-    log::debug!("{peer}: {answer:?}");
-    answer.send(&head.socket);
-}
-
-fn dispatcher_is_well(inbox: &Sender<Event>) -> bool {
-    let (answer, answered) = bounded(1);
-    inbox
-        .send_timeout(Event::Health(answer), HEALTH_DEADLINE)
-        .is_ok()
-        && answered.recv_timeout(HEALTH_DEADLINE).is_ok()
-}
-
-/// One of the WebSockets that may be open, until it is dropped.
-struct Place(Arc<Shared>);
-
-impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Place> {
-        let place = Place(Arc::clone(shared));
-        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
-        (before < shared.options.max_connections).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Starts the thread of a WebSocket.
-fn open(
-    head: &Pending,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    upgrade: Upgrade,
-    behind: Vec<u8>,
-) -> Result<(), Answer> {
-    let Some(place) = Place::take(shared) else {
-        log::warn!(
-            "{peer} refused: {} clients are here",
-            shared.options.max_connections
-        );
-        return Err(Answer::busy(
-            "as many clients as allowed are here; try again later\n",
-        ));
-    };
-    let no_resources = |error: io::Error| {
-        log::error!("{peer} refused: {error}");
-        Answer::busy("the server has no room for one more client; try again later\n")
-    };
-    let Upgrade {
-        response,
-        dialect,
-        name,
-    } = upgrade;
-    let outbound = head.socket.try_clone().and_then(|socket| {
-        socket.set_nodelay(true)?;
-        Outbound::new(socket, peer, shared.options.backlog())
-    });
-    let outbound = outbound.map_err(no_resources)?;
-    let connection = Connection {
-        id: shared.next_id.fetch_add(1, Ordering::Relaxed),
-        outbound: Arc::clone(&outbound),
-        purpose: dialect.map_or(Purpose::Echo, |dialect| {
-            Purpose::Chat(Newcomer { dialect, name })
-        }),
-        already_read: behind,
-        inbox: shared.inbox.clone(),
-    };
-    let thread = thread::Builder::new()
-        .name("connection".into())
-        .stack_size(STACK_BYTES);
-    let run = move || {
-        outbound.send(response.into());
-        connection.run(&place.0.options);
-    };
-    thread.spawn(run).map(|_| ()).map_err(no_resources)
 }

@@ -6,18 +6,23 @@ use std::fmt;
 /// The longest name, in characters, which are bytes here.
 pub const MAX_NAME: usize = 32;
 
-/// A text that can't forge a line or drive a terminal: control characters (line breaks too) are spaces, and what
-/// reorders the characters around it is gone. Everything else stays as it came.
+/// A text that can't forge a line or drive a terminal: control characters and line breaks of every kind are spaces, and
+/// what reorders the characters around it is gone. Everything else stays as it came.
 pub fn clean(text: &str) -> Cow<'_, str> {
     // What is to be changed is ASCII, or begins with one of these two bytes in UTF-8: most texts pass right here.
     let plain = text
         .bytes()
         .all(|byte| byte >= b' ' && !matches!(byte, 0x7f | 0xc2 | 0xe2));
-    if plain || !text.chars().any(|c| c.is_control() || reorders(c)) {
+    if plain || !text.chars().any(|c| breaks(c) || reorders(c)) {
         return Cow::Borrowed(text);
     }
     let kept = text.chars().filter(|&c| !reorders(c));
-    Cow::Owned(kept.map(|c| if c.is_control() { ' ' } else { c }).collect())
+    Cow::Owned(kept.map(|c| if breaks(c) { ' ' } else { c }).collect())
+}
+
+/// Control characters, and Unicode's own line and paragraph separators, which are none.
+fn breaks(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Bidirectional embeddings, overrides and isolates. The marks U+200E and U+200F, which scripts need, are not among them.
@@ -110,6 +115,7 @@ mod tests {
             ("\u{85}\u{9b}31m", "  31m"),
             ("a\u{202e}b\u{202a}c\u{2066}d\u{2069}e", "abcde"),
             ("\u{202e}", ""),
+            ("one\u{2028}two\u{2029}three", "one two three"),
         ];
         for (typed, kept) in cases {
             assert_eq!(clean(typed), kept, "{typed:?}");

@@ -137,3 +137,21 @@ fn nothing_is_logged_below_the_level() {
         "{log}"
     );
 }
+
+#[test]
+fn the_largest_values_are_served_or_refused_but_do_not_panic() {
+    let _deadline = deadline(60);
+    let largest = u64::MAX.to_string();
+    let program = Program::start(&[
+        "--max-connections",
+        &largest,
+        "--max-backlog",
+        &largest,
+        "--ping",
+        "4294967295",
+    ]);
+    support::Client::join(program.address).leave();
+    let output = run(&["--max-message", &largest]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(one_line(&output.stderr).contains("268435456"));
+}

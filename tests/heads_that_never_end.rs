@@ -53,10 +53,11 @@ fn two_hundred_of_them_keep_nobody_out() {
 #[test]
 fn beyond_the_limit_the_oldest_gives_way_to_the_newest() {
     let _deadline = deadline(120);
-    let limit = 20;
-    let program = Program::start(&["--max-connections", &limit.to_string()]);
+    // However few connections may be open, 64 may be shaking hands.
+    let limit = 64;
+    let program = Program::start(&["--max-connections", "20"]);
     let begin = Instant::now();
-    let mut heads = unfinished(&program, 10 * limit);
+    let mut heads = unfinished(&program, 5 * limit);
     let slowest = slowest(&program);
     println!(
         "slowest greeting beside {} unfinished heads for {limit} places: {slowest:?}",
@@ -75,4 +76,20 @@ fn beyond_the_limit_the_oldest_gives_way_to_the_newest() {
         "{:?}",
         begin.elapsed()
     );
+}
+
+#[test]
+fn a_browser_that_opens_some_in_advance_is_served_where_few_connections_may_be_open() {
+    let _deadline = deadline(60);
+    let program = Program::start(&["--max-connections", "1"]);
+    let idle: Vec<Raw> = (0..10).map(|_| Raw::connect(program.address)).collect();
+    let mut asking: Vec<Raw> = (0..10).map(|_| Raw::connect(program.address)).collect();
+    for request in &mut asking {
+        request.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    for request in &mut asking {
+        assert!(request.head().starts_with("HTTP/1.1 200 "));
+    }
+    Client::join(program.address).leave();
+    drop(idle);
 }

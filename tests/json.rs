@@ -247,3 +247,25 @@ fn both_kinds_see_the_same_order_under_load() {
         "two clients saw different sequences"
     );
 }
+
+#[test]
+fn the_deepest_nesting_is_no_harm() {
+    let _deadline = deadline(60);
+    // Its own process: a stack that overflows ends all of it.
+    let program = support::Program::start(&[]);
+    let mut json = Client::json(program.address, "/chat");
+    told(&mut json);
+    for depth in [1, 60, 120, 124, 125, 126, 127, 128, 200, 10_000] {
+        for (open, close) in [(r#"{"a":"#, "}"), ("[", "]")] {
+            let nested = open.repeat(depth) + "1" + &close.repeat(depth);
+            json.say(&format!(r#"{{"x":{nested},"type":"who"}}"#));
+            match told(&mut json) {
+                Told::Who { users: 1, .. } => assert!(depth < 128, "{depth}"),
+                Told::Error { text } => {
+                    assert!(depth > 100 && text.contains("recursion"), "{depth}: {text}")
+                }
+                other => panic!("{depth}: {other:?}"),
+            }
+        }
+    }
+}

@@ -3,11 +3,13 @@
 mod support;
 
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Client, Host, Program, Raw, deadline, eventually};
+use support::{Client, Host, Program, Raw, deadline, eventually, raw};
 
 /// What the design allows clients to take, and what a busy machine needs beyond it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -148,4 +150,43 @@ fn a_program_that_is_killed_can_start_again_on_its_port_at_once() {
             .hear()
             .contains("There are ")
     });
+}
+
+/// Fills its own way to the server with these frames, and never reads.
+fn flood(program: &Program, frame: Vec<u8>, stop: &Arc<AtomicBool>) -> thread::JoinHandle<()> {
+    let (mut raw, stop) = (Raw::upgraded(program.address, "/chat"), Arc::clone(stop));
+    thread::spawn(move || while !stop.load(Ordering::Relaxed) && raw.try_send(&frame).is_ok() {})
+}
+
+#[test]
+fn a_flood_of_what_is_expensive_does_not_put_the_end_off() {
+    let _deadline = deadline(60);
+    let mut program = Program::start(&[]);
+    let stop = Arc::new(AtomicBool::new(false));
+    // Each byte of it has to be replaced.
+    let frame = raw::frame(0x81, &[1; 60_000]);
+    let floods: Vec<_> = (0..4)
+        .map(|_| flood(&program, frame.clone(), &stop))
+        .collect();
+    let begin = Instant::now();
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().code(), Some(0));
+    assert!(begin.elapsed() < GRACE + SLACK, "{:?}", begin.elapsed());
+    stop.store(true, Ordering::Relaxed);
+    floods
+        .into_iter()
+        .for_each(|flood| flood.join().expect("no flood fails"));
+}
+
+#[test]
+fn a_client_that_is_slowed_down_does_not_put_the_end_off() {
+    let _deadline = deadline(60);
+    let mut program = Program::start(&["--rate-limit", "2"]);
+    let mut ahead = Raw::upgraded(program.address, "/chat");
+    // At its rate, what it has sent takes hours.
+    ahead.send(&raw::frame(0x81, b"x").repeat(12_000));
+    let begin = Instant::now();
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().code(), Some(0));
+    assert!(begin.elapsed() < GRACE + SLACK, "{:?}", begin.elapsed());
 }

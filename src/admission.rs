@@ -1,0 +1,225 @@
+//! From an accepted socket to the thread of a WebSocket: who gets in, and who is turned away.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+
+use crate::STACK_BYTES;
+use crate::connection::{Connection, Purpose};
+use crate::dispatcher::{Event, Newcomer};
+use crate::http::{self, Answer, HeadError, Route, Upgrade};
+use crate::options::Options;
+use crate::outbound::Outbound;
+
+/// Requests that may be unfinished at a time, however few WebSockets may be open: a browser alone has half a dozen.
+pub(crate) const LEAST_HEADS: usize = 64;
+
+/// How long `/health` waits for the dispatcher.
+const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What the threads of all connections share.
+///
+/// Every one of them holds the inbox by it, so the inbox is disconnected when the last has ended: that ends the
+/// dispatcher, and with it the server.
+struct Shared {
+    options: Options,
+    inbox: Sender<Event>,
+    /// Open WebSockets.
+    connections: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+/// A client whose request is being read or answered.
+struct Head {
+    socket: TcpStream,
+    /// Set once: by the acceptor, which gives it up, or by its own thread, which makes it a WebSocket.
+    decided: AtomicBool,
+}
+
+impl Head {
+    /// Whether the one who asks decides.
+    fn decide(&self) -> bool {
+        !self.decided.swap(true, Ordering::Relaxed)
+    }
+
+    fn give_up(&self) {
+        if self.decide() {
+            log::debug!("an unfinished request gives way");
+            // An error means that the connection is gone already.
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// The acceptor's view of those who come.
+pub(crate) struct Admission {
+    shared: Arc<Shared>,
+    /// The requests that are unfinished, and some that are not any more; the oldest first.
+    heads: VecDeque<Weak<Head>>,
+}
+
+/// At the end nobody gets in any more.
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.heads
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|head| head.give_up());
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(options: Options, inbox: Sender<Event>) -> Admission {
+        let shared = Shared {
+            options,
+            inbox,
+            connections: AtomicUsize::new(0),
+            next_id: AtomicU64::new(0),
+        };
+        Admission {
+            shared: Arc::new(shared),
+            heads: VecDeque::new(),
+        }
+    }
+
+    /// Starts the thread that reads a client's head. When as many are unfinished as may be, the oldest gives way: who
+    /// means it needs a moment only, and who wants to keep others out would have to begin faster than they come.
+    pub(crate) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
+        if self.heads.len() >= self.shared.options.max_connections.max(LEAST_HEADS) {
+            self.give_up_oldest();
+        }
+        let head = Arc::new(Head {
+            socket,
+            decided: AtomicBool::new(false),
+        });
+        let (served, shared) = (Arc::clone(&head), Arc::clone(&self.shared));
+        let thread = thread::Builder::new()
+            .name("head".into())
+            .stack_size(STACK_BYTES);
+        match thread.spawn(move || serve(served, peer, &shared)) {
+            Ok(_) => self.heads.push_back(Arc::downgrade(&head)),
+            Err(error) => {
+                log::error!("no thread for {peer}: {error}");
+                // Nothing is waited for, so the client may not get it.
+                let _ = http::refuse_now(&head.socket);
+            }
+        }
+    }
+
+    /// Forgets those that are finished, and gives up the oldest of the others if they are still as many.
+    pub(crate) fn give_up_oldest(&mut self) {
+        let before = self.heads.len();
+        self.heads.retain(|head| head.strong_count() > 0);
+        if self.heads.len() == before
+            && let Some(oldest) = self.heads.pop_front().and_then(|head| head.upgrade())
+        {
+            oldest.give_up();
+        }
+    }
+}
+
+/// Reads one head and answers it. A WebSocket goes on in a thread of its own, whose stack this has not grown: two pages
+/// of it are ever touched, and four would be.
+fn serve(head: Arc<Head>, peer: SocketAddr, shared: &Arc<Shared>) {
+    let answer = match http::read_head(&head.socket) {
+        Ok((request, behind)) => match http::route(request, &shared.options) {
+            Route::Upgrade(upgrade) => return open(head, peer, shared, upgrade, behind),
+            Route::Health => Answer::health(dispatcher_is_well(&shared.inbox)),
+            Route::Answer(answer) => answer,
+        },
+        Err(HeadError::Refused(answer)) => answer,
+        Err(HeadError::Gone) => return log::debug!("{peer} sent no request"),
+    };
+    log::debug!("{peer}: {answer:?}");
+    answer.send(&head.socket);
+}
+
+fn dispatcher_is_well(inbox: &Sender<Event>) -> bool {
+    let (answer, answered) = bounded(1);
+    inbox
+        .send_timeout(Event::Health(answer), HEALTH_DEADLINE)
+        .is_ok()
+        && answered.recv_timeout(HEALTH_DEADLINE).is_ok()
+}
+
+/// One of the WebSockets that may be open, until it is dropped.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Option<Place> {
+        let place = Place(Arc::clone(shared));
+        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
+        (before < shared.options.max_connections).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts the thread of a WebSocket.
+fn open(
+    head: Arc<Head>,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    upgrade: Upgrade,
+    behind: Vec<u8>,
+) {
+    let Some(place) = Place::take(shared) else {
+        log::warn!(
+            "{peer} refused: {} clients are here",
+            shared.options.max_connections
+        );
+        let answer = Answer::busy("as many clients as allowed are here; try again later\n");
+        return answer.send(&head.socket);
+    };
+    let no_room = |socket: &TcpStream, error: io::Error| {
+        log::error!("{peer} refused: {error}");
+        Answer::busy("the server has no room for one more client; try again later\n").send(socket);
+    };
+    let outbound = head.socket.try_clone().and_then(|socket| {
+        socket.set_nodelay(true)?;
+        Outbound::new(socket, peer, shared.options.backlog())
+    });
+    let outbound = match outbound {
+        Ok(outbound) => outbound,
+        Err(error) => return no_room(&head.socket, error),
+    };
+    // From here on the acceptor must leave it alone, or has given it up.
+    if !head.decide() {
+        return;
+    }
+    drop(head);
+    let Upgrade {
+        response,
+        dialect,
+        name,
+    } = upgrade;
+    let connection = Connection {
+        id: shared.next_id.fetch_add(1, Ordering::Relaxed),
+        outbound: Arc::clone(&outbound),
+        purpose: dialect.map_or(Purpose::Echo, |dialect| {
+            Purpose::Chat(Newcomer { dialect, name })
+        }),
+        already_read: behind,
+        inbox: shared.inbox.clone(),
+    };
+    let thread = thread::Builder::new()
+        .name("connection".into())
+        .stack_size(STACK_BYTES);
+    let started = thread.spawn(move || {
+        connection.outbound.send(response.into());
+        connection.run(&place.0.options);
+    });
+    if let Err(error) = started {
+        no_room(outbound.socket(), error);
+    }
+}
