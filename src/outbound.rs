@@ -198,6 +198,11 @@ impl Outbound {
 
     /// Writes what is queued, and then `item`, as far as the socket takes it at once.
     fn drain_now(self: &Arc<Self>, mut item: Option<Item>) {
+        let sends = Cell::new(0);
+        let send = |bytes: &[u8]| match sends.replace(sends.get() + 1) {
+            0..MOST_SENDS => send_now(&self.socket, bytes),
+            _ => Err(ErrorKind::WouldBlock.into()),
+        };
         loop {
             let mut drain = match self.drain.try_lock() {
                 Ok(drain) if !drain.writer => drain,
@@ -213,7 +218,7 @@ impl Outbound {
                 },
                 Err(TryLockError::Poisoned(_)) => return self.cut(Leave::Bug),
             };
-            // Through the channel a small frame costs a tenth more (6.3 against 5.7 µs to each of 1000 clients).
+            // Through the channel a small frame costs a tenth more (6.3 against 5.5 µs to each of 1000 clients).
             // What others have announced in `backlog` came before: then this waits its turn in the channel.
             if let Some(item) = item.take() {
                 if self.backlog.load(Ordering::Relaxed) == 0 {
@@ -223,12 +228,7 @@ impl Outbound {
                     self.queue(item);
                 }
             }
-            let sends = Cell::new(0);
-            let send = |bytes: &[u8]| match sends.replace(sends.get() + 1) {
-                0..MOST_SENDS => send_now(&self.socket, bytes),
-                _ => Err(ErrorKind::WouldBlock.into()),
-            };
-            if let Err(full) = self.write_queued(&mut drain, send) {
+            if let Err(full) = self.write_queued(&mut drain, &send) {
                 return self.got_stuck(drain, full);
             }
             drop(drain);
