@@ -228,7 +228,7 @@ impl Outbound {
                     self.queue(item);
                 }
             }
-            if let Err(full) = self.write_queued(&mut drain, &send) {
+            if let Err(full) = self.write_queued(&mut drain, send) {
                 return self.got_stuck(drain, full);
             }
             drop(drain);
