@@ -20,6 +20,10 @@ use crate::room::{Id, Next, Room, To};
 /// enough for the socket buffer of a client that reads to take at once.
 pub(crate) const BATCH_BYTES: usize = 64 << 10;
 
+/// A batch ends after this many events too: what they cause may be for one client alone, and then the batch would never
+/// be full. About as many short messages as fill it.
+pub(crate) const BATCH_EVENTS: usize = 1024;
+
 /// How long a client may take to answer a Close of the dispatcher's before it is cut off.
 pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -101,8 +105,7 @@ pub(crate) fn run(inbox: &Receiver<Event>) {
     };
     while let Some(event) = dispatcher.next(inbox) {
         dispatcher.handle(event);
-        // No more than were waiting: what they cause may be nothing for the batch, which would then never be full.
-        for event in inbox.try_iter().take(inbox.len()) {
+        for event in inbox.try_iter().take(BATCH_EVENTS) {
             dispatcher.handle(event);
             if dispatcher.audience.batch_is_full() {
                 break;

@@ -36,15 +36,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::admission::Admission;
-use crate::dispatcher::{self, Event};
+use crate::dispatcher::{self, BATCH_EVENTS, Event};
 use crate::options::{Options, UsageError};
 
 /// What may wait for the dispatcher, in bytes, if it were only largest messages.
-const INBOX_BYTES: usize = 16 << 20;
+const INBOX_BYTES: usize = 64 << 20;
 
-/// How many events those are. Few make the connections' threads wait for each other; more than a batch takes of short
-/// messages make whoever speaks beside a flood wait behind all of them.
-const INBOX_EVENTS: RangeInclusive<usize> = 8..=1024;
+/// How many events those are. Few make the connections' threads wait for each other; more than a batch takes make
+/// whoever speaks beside a flood wait for several batches.
+const INBOX_EVENTS: RangeInclusive<usize> = 8..=BATCH_EVENTS;
 
 /// How long the acceptor rests when the system has no descriptor or no memory for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

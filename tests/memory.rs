@@ -11,7 +11,7 @@ const VICTIMS: usize = 40;
 
 /// The README's formula, in bytes.
 fn most(clients: usize) -> usize {
-    clients * (BACKLOG + 4 * MESSAGE + (96 << 10)) + 16 * MESSAGE + (32 << 20)
+    clients * (BACKLOG + 4 * MESSAGE + (96 << 10)) + 16 * MESSAGE + (96 << 20)
 }
 
 #[test]
