@@ -77,7 +77,8 @@ pub fn encode(told: &Told<'_>, mut line: impl FnMut(&str)) {
         Told::Welcome { users, .. } => {
             line(&format!("You are connected! There are {users} users here."))
         }
-        Told::Message { from, text } => line(&format!("[{from}]: {text}")),
+        // By far the most frequent: one allocation of the right size.
+        Told::Message { from, text } => line(&["[", from, "]: ", text].concat()),
         Told::Action { from, text } => line(&format!("[{from}] {text}")),
         Told::Whisper {
             to,
