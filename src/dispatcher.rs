@@ -145,6 +145,8 @@ impl Dispatcher {
 
     fn handle(&mut self, event: Event) {
         match event {
+            // Behind the Stop there is nobody left to tell.
+            Event::Asked(..) if self.stopping => {}
             Event::Asked(id, request) => self.asked(id, request),
             Event::Opened(id, opened) => self.open(id, opened),
             Event::Left(id, left) => self.left(id, left),
