@@ -135,7 +135,8 @@ fn out_of_threads() {
         "{} and {refused}",
         crowd.len()
     );
-    program.logged("no thread for");
+    // Either the thread for a head or that for a connection could not be had.
+    program.logged("Resource temporarily unavailable");
     first.say("still here");
     first.hear_until(|text| text == "[user0]: still here");
     drop(crowd);
