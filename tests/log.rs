@@ -2,11 +2,11 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
-use support::{Client, Program, Raw, deadline, eventually, raw};
+use support::{Client, Program, Raw, deadline, raw};
 
 #[test]
 fn it_says_who_came_and_why_each_left() {
@@ -103,19 +103,26 @@ fn nothing_a_client_sends_can_forge_a_line() {
 #[test]
 fn a_log_that_nobody_reads_does_not_stop_the_chat() {
     let _deadline = deadline(120);
-    // The port is known before: the log, a pipe that is soon full, will not tell it.
-    let address = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
-        free.local_addr().expect("it is bound")
-    };
     let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat"))
-        .args(["--listen", &address.to_string(), "--log-level", "trace"])
+        .args(["--listen", "127.0.0.1:0", "--log-level", "trace"])
         .stderr(Stdio::piped())
         .spawn()
         .expect("it can be run");
-    eventually("it listens", || {
-        std::net::TcpStream::connect(address).is_ok()
-    });
+    // The first line is read, for the port, and none after it.
+    let mut log = child.stderr.take().expect("is piped");
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let mut byte = [0];
+        log.read_exact(&mut byte)
+            .expect("it says where it responds");
+        line.extend(byte);
+    }
+    let line = String::from_utf8(line).expect("UTF-8");
+    let (_, address) = line.split_once("ws://").expect("it says where");
+    let address = address
+        .trim_end_matches("/chat\n")
+        .parse()
+        .expect("an address");
     let mut client = Client::join(address);
     // A pipe holds 64 KiB, and at this level each message is a line.
     for number in 0..2000 {
@@ -124,5 +131,5 @@ fn a_log_that_nobody_reads_does_not_stop_the_chat() {
     }
     child.kill().expect("it runs");
     child.wait().expect("it is our child");
-    std::io::stderr().flush().expect("no buffer");
+    drop(log);
 }

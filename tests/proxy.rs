@@ -58,9 +58,8 @@ impl Nginx {
             .args(["-c", "conf"])
             .spawn()
             .expect("it can be run");
-        eventually("nginx listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+        // Written when it listens.
+        eventually("nginx listens", || folder.join("pid").exists());
         Nginx {
             folder,
             child,
