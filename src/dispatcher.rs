@@ -24,6 +24,11 @@ pub(crate) const BATCH_BYTES: usize = 64 << 10;
 /// be full. About as many short messages as fill it.
 pub(crate) const BATCH_EVENTS: usize = 1024;
 
+/// How long a batch may wait to get as many events as the one before it. When clients answer each other, that saves one
+/// write per client for each batch that would have been small: 32 in ping-pong deliver a fifth more for a quarter less
+/// processor time. Far less than anybody notices; and a chat in which nobody speaks at the same time never waits.
+const BATCH_PAUSE: Duration = Duration::from_micros(150);
+
 /// How long a client may take to answer a Close of the dispatcher's before it is cut off.
 pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -103,19 +108,33 @@ pub(crate) fn run(inbox: &Receiver<Event>) {
         closing: VecDeque::new(),
         stopping: false,
     };
-    while let Some(event) = dispatcher.next(inbox) {
-        dispatcher.handle(event);
-        for event in inbox.try_iter().take(BATCH_EVENTS) {
-            dispatcher.handle(event);
-            if dispatcher.audience.batch_is_full() {
-                break;
-            }
-        }
-        dispatcher.audience.flush();
+    let mut events = 0;
+    while let Some(first) = dispatcher.next(inbox) {
+        events = dispatcher.batch(first, events, inbox);
     }
 }
 
 impl Dispatcher {
+    /// Handles an event and what follows it at once, and sends everybody what came of it. Waits for as many events as
+    /// are expected, but not for long. How many they were.
+    fn batch(&mut self, first: Event, expected: usize, inbox: &Receiver<Event>) -> usize {
+        let due = Instant::now() + BATCH_PAUSE;
+        self.handle(first);
+        let mut events = 1;
+        while events < BATCH_EVENTS && !self.audience.batch_is_full() {
+            let next = if events < expected {
+                inbox.recv_deadline(due).ok()
+            } else {
+                inbox.try_recv().ok()
+            };
+            let Some(event) = next else { break };
+            self.handle(event);
+            events += 1;
+        }
+        self.audience.flush();
+        events
+    }
+
     /// The next event, or `None` when none can come any more. Cuts off those whose grace ends meanwhile.
     fn next(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
         while let Some(&(due, id)) = self.closing.front() {
