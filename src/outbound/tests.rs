@@ -166,20 +166,41 @@ fn over_the_bound_the_client_is_cut_off() {
     assert!(client.read_to_end(&mut all).is_err() || all.len() < 100_000 * ITEM);
 }
 
+/// Whether a writer thread is writing, or would be the next to.
+fn has_writer(outbound: &Outbound) -> bool {
+    outbound.drain.try_lock().map_or(true, |drain| drain.writer)
+}
+
+/// The dispatcher would serve that one client for as long as another thread has something for it.
+#[test]
+fn one_that_does_not_wait_leaves_a_long_queue_to_a_writer() {
+    for (queued, writer) in [(MOST_SENDS - 1, false), (MOST_SENDS, true)] {
+        let (outbound, mut client) = pair(usize::MAX);
+        let frame = |number: u32| number.to_be_bytes().to_vec();
+        let others = outbound.drain.lock().expect("nobody panicked");
+        (0..queued).for_each(|number| outbound.send(frame(number).into()));
+        drop(others);
+        outbound.send(frame(queued).into());
+        assert_eq!(has_writer(&outbound), writer, "{queued} queued");
+        let mut all = vec![0; 4 * (queued as usize + 1)];
+        client.read_exact(&mut all).expect("everything comes");
+        assert_eq!(all, (0..=queued).flat_map(frame).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_writer_retires_when_the_client_has_caught_up() {
     let (outbound, mut client) = pair(usize::MAX);
-    let writer = |outbound: &Outbound| outbound.drain.try_lock().map_or(true, |drain| drain.writer);
     outbound.send(vec![7; 10 << 20].into());
-    assert!(writer(&outbound), "ten MiB fit nowhere");
+    assert!(has_writer(&outbound), "ten MiB fit nowhere");
     let mut all = vec![0; 10 << 20];
     client.read_exact(&mut all).expect("everything comes");
     eventually("the writer is gone", || {
-        !writer(&outbound) && Arc::strong_count(&outbound) == 1
+        !has_writer(&outbound) && Arc::strong_count(&outbound) == 1
     });
     outbound.send(b"x"[..].into());
     client
         .read_exact(&mut all[..1])
         .expect("it is written without a writer");
-    assert!(!writer(&outbound));
+    assert!(!has_writer(&outbound));
 }
