@@ -56,6 +56,7 @@ fn beyond_the_limit_the_oldest_gives_way_to_the_newest() {
     // However few connections may be open, 64 may be shaking hands.
     let limit = 64;
     let program = Program::start(&["--max-connections", "20"]);
+    let mut inside = Client::join(program.address);
     let begin = Instant::now();
     let mut heads = unfinished(&program, 5 * limit);
     let slowest = slowest(&program);
@@ -69,7 +70,10 @@ fn beyond_the_limit_the_oldest_gives_way_to_the_newest() {
         "{}",
         program.threads()
     );
-    // The first had to go long before its time was over.
+    // Who was the very first, and is no unfinished head any more, stays.
+    inside.say("still here");
+    inside.hear_until(|heard| heard == "[user0]: still here");
+    // The first of them had to go long before its time was over.
     assert!(heads[0].rest().map_or(true, |rest| rest.is_empty()));
     assert!(
         begin.elapsed() < Duration::from_secs(9),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::Signal;
 use support::{Program, Raw, deadline, raw};
 
 const CROWD: usize = 1000;
@@ -16,15 +16,7 @@ const SPEAKERS: usize = 20;
 #[test]
 fn each_of_a_thousand_gets_1001_and_the_program_ends_with_0() {
     let _deadline = deadline(120);
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    )
-    .expect("up to the maximum");
+    support::allow_descriptors();
     let mut program = Program::start(&["--max-connections", "1000"]);
     let mut crowd: Vec<Raw> = (0..CROWD)
         .map(|_| Raw::upgraded(program.address, "/chat"))

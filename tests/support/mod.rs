@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use threadchat::{Options, Server, ServerError, Stopper};
 
 pub use browser::Browser;
@@ -52,6 +53,16 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "still not so: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Lets this process have as many descriptors as it may. A thousand clients need more than many systems give at first.
+pub fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).expect("up to the maximum");
 }
 
 /// The number of users in a greeting.

@@ -1,0 +1,109 @@
+//! One client sends as fast as it can while a thousand listen: what somebody else says still gets through, and nobody is
+//! lost.
+
+mod support;
+
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+use support::{Client, Program, Raw, allow_descriptors, deadline, raw};
+
+const CROWD: usize = 1000;
+
+/// How long that may take, half of the time, on a machine that is busy with other tests too.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads for the whole crowd, as fast as one thread can, and looks at nothing. How many bytes, and how many were lost.
+fn listen(crowd: &[Raw], stop: &AtomicBool) -> (usize, usize) {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("a descriptor is left");
+    for (place, client) in crowd.iter().enumerate() {
+        let data = epoll::EventData::new_u64(place as u64);
+        epoll::add(&epoll, &client.socket, data, epoll::EventFlags::IN).expect("a socket");
+    }
+    let (mut sink, mut heard, mut lost) = (vec![0; 1 << 20], 0, 0);
+    let pause = Timespec::try_from(Duration::from_millis(100)).expect("it is short");
+    let mut room = [MaybeUninit::uninit(); CROWD];
+    while !stop.load(Ordering::Relaxed) {
+        let (ready, _) = epoll::wait(&epoll, &mut room, Some(&pause)).expect("it is an epoll");
+        for event in ready {
+            let mut socket = &crowd[event.data.u64() as usize].socket;
+            match socket.read(&mut sink) {
+                Ok(n) if n > 0 => heard += n,
+                _ => {
+                    epoll::delete(&epoll, socket).expect("it was added");
+                    lost += 1;
+                }
+            }
+        }
+    }
+    (heard, lost)
+}
+
+/// Sends without end, and reads what comes.
+fn flood(address: SocketAddr, stop: &Arc<AtomicBool>) {
+    let mut flooder = Raw::upgraded(address, "/chat");
+    let mut reader = flooder.socket.try_clone().expect("a second handle");
+    thread::spawn(move || {
+        let mut sink = vec![0; 1 << 20];
+        while reader.read(&mut sink).is_ok_and(|n| n > 0) {}
+    });
+    let stop = Arc::clone(stop);
+    thread::spawn(move || {
+        let many = raw::frame(0x81, b"flood of words").repeat(500);
+        while !stop.load(Ordering::Relaxed) && flooder.try_send(&many).is_ok() {}
+        // So that its reader ends.
+        let _ = flooder.socket.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+/// How long what one client says takes to come back to it, sorted.
+fn delays(speaker: &mut Client) -> Vec<Duration> {
+    let mut delays: Vec<Duration> = (0..100)
+        .map(|number| {
+            let text = format!("probe {number}.");
+            let begin = Instant::now();
+            speaker.say(&text);
+            speaker.hear_until(|heard| heard.ends_with(&text));
+            begin.elapsed()
+        })
+        .collect();
+    delays.sort();
+    delays
+}
+
+#[test]
+fn a_thousand_hear_others_too() {
+    let _deadline = deadline(240);
+    allow_descriptors();
+    let program = Program::start(&["--max-connections", "1100"]);
+    let crowd: Vec<Raw> = (0..CROWD)
+        .map(|_| Raw::upgraded(program.address, "/chat"))
+        .collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (address, stopped) = (program.address, Arc::clone(&stop));
+    let listening = thread::spawn(move || listen(&crowd, &stopped));
+    let mut speaker = Client::join(address);
+    let before = delays(&mut speaker);
+    flood(address, &stop);
+    let beside = delays(&mut speaker);
+    stop.store(true, Ordering::Relaxed);
+    let (heard, lost) = listening.join().expect("the crowd listens");
+    println!(
+        "{CROWD} clients, delay by median and 99th percentile: {:?} {:?} without the flood, {:?} {:?} beside it, \
+         which was {} MB to the crowd",
+        before[50],
+        before[98],
+        beside[50],
+        beside[98],
+        heard / 1_000_000
+    );
+    assert_eq!(lost, 0, "of those who read");
+    assert!(heard > 100_000 * CROWD, "{heard} bytes are no flood");
+    assert!(beside[50] < PATIENCE, "{beside:?}");
+}
