@@ -18,15 +18,12 @@ use crate::options::Options;
 use crate::outbound::Outbound;
 
 /// Requests that may be unfinished at a time, however few WebSockets may be open: a browser alone has half a dozen.
-pub(crate) const LEAST_HEADS: usize = 64;
+const LEAST_HEADS: usize = 64;
 
-/// How long `/health` waits for the dispatcher.
+/// How long `/health` waits for room in the dispatcher's inbox, and then for the answer.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What the threads of all connections share.
-///
-/// Every one of them holds the inbox by it, so the inbox is disconnected when the last has ended: that ends the
-/// dispatcher, and with it the server.
+/// What the threads of all heads and connections share.
 struct Shared {
     options: Options,
     inbox: Sender<Event>,
@@ -43,7 +40,7 @@ struct Head {
 }
 
 impl Head {
-    /// Whether the one who asks decides.
+    /// True for the first who asks: the socket is that one's to go on with.
     fn decide(&self) -> bool {
         !self.decided.swap(true, Ordering::Relaxed)
     }
@@ -88,8 +85,8 @@ impl Admission {
         }
     }
 
-    /// Starts the thread that reads a client's head. When as many are unfinished as may be, the oldest gives way: who
-    /// means it needs a moment only, and who wants to keep others out would have to begin faster than they come.
+    /// Starts the thread that reads a client's head. When as many are unfinished as may be, the oldest gives way. A
+    /// real client is done in a moment; to push it out, others would have to begin that many requests in that moment.
     pub(crate) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
         if self.heads.len() >= self.shared.options.max_connections.max(LEAST_HEADS) {
             self.give_up_oldest();
@@ -124,8 +121,8 @@ impl Admission {
     }
 }
 
-/// Reads one head and answers it. A WebSocket goes on in a thread of its own, whose stack this has not grown: two pages
-/// of it are ever touched, and four would be.
+/// Reads one head and answers it. A WebSocket goes on in a thread of its own: reading a head touches four pages of stack,
+/// which this thread would keep, and the new one touches two.
 fn serve(head: Arc<Head>, peer: SocketAddr, shared: &Arc<Shared>) {
     let answer = match http::read_head(&head.socket) {
         Ok((request, behind)) => match http::route(request, &shared.options) {
@@ -165,7 +162,7 @@ impl Drop for Place {
     }
 }
 
-/// Starts the thread of a WebSocket.
+/// Finds a place for a WebSocket and starts its thread, or tells the client why not.
 fn open(
     head: Arc<Head>,
     peer: SocketAddr,
@@ -181,31 +178,31 @@ fn open(
         let answer = Answer::busy("as many clients as allowed are here; try again later\n");
         return answer.send(&head.socket);
     };
-    let no_room = |socket: &TcpStream, error: io::Error| {
+    let no_room = |error: io::Error| {
         log::error!("{peer} refused: {error}");
-        Answer::busy("the server has no room for one more client; try again later\n").send(socket);
+        Answer::busy("the server has no room for one more client; try again later\n")
+            .send(&head.socket);
     };
-    let outbound = head.socket.try_clone().and_then(|socket| {
-        socket.set_nodelay(true)?;
-        Outbound::new(socket, peer, shared.options.backlog())
-    });
-    let outbound = match outbound {
-        Ok(outbound) => outbound,
-        Err(error) => return no_room(&head.socket, error),
-    };
-    // From here on the acceptor must leave it alone, or has given it up.
-    if !head.decide() {
-        return;
-    }
-    drop(head);
     let Upgrade {
         response,
         dialect,
         name,
     } = upgrade;
+    let outbound = head.socket.try_clone().and_then(|socket| {
+        socket.set_nodelay(true)?;
+        Outbound::new(socket, peer, response.into(), shared.options.backlog())
+    });
+    let outbound = match outbound {
+        Ok(outbound) => outbound,
+        Err(error) => return no_room(error),
+    };
+    // From here on the acceptor must leave it alone, or has given it up.
+    if !head.decide() {
+        return;
+    }
     let connection = Connection {
         id: shared.next_id.fetch_add(1, Ordering::Relaxed),
-        outbound: Arc::clone(&outbound),
+        outbound,
         purpose: dialect.map_or(Purpose::Echo, |dialect| {
             Purpose::Chat(Newcomer { dialect, name })
         }),
@@ -215,11 +212,7 @@ fn open(
     let thread = thread::Builder::new()
         .name("connection".into())
         .stack_size(STACK_BYTES);
-    let started = thread.spawn(move || {
-        connection.outbound.send(response.into());
-        connection.run(&place.0.options);
-    });
-    if let Err(error) = started {
-        no_room(outbound.socket(), error);
+    if let Err(error) = thread.spawn(move || connection.run(&place.0.options)) {
+        no_room(error);
     }
 }

@@ -21,11 +21,14 @@ use crate::protocol::{self, Dialect};
 use crate::room::Id;
 
 /// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits several times; 4
-/// KiB make nothing faster that could be measured, and an idle client cost 15 KB instead of 12.
-const READ_BYTES: usize = 768;
+/// KiB made nothing measurably faster, and an idle client cost 3 KB more.
+const READ_BYTES: usize = 1 << 10;
 
 /// How long the thread reads on after the last Close, so that the client gets it.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// A client that was silent may send at once what is due in this time.
+const BURST: Duration = Duration::from_secs(1);
 
 /// What a WebSocket is for.
 pub(crate) enum Purpose {
@@ -65,8 +68,7 @@ impl Connection {
             reply: None,
         };
         if goodbye.inbox.send(Event::Opened(self.id, opened)).is_err() {
-            // There is no dispatcher: the server is ending.
-            goodbye.why = Leave::Shutdown;
+            // Only a panic ends the dispatcher before this thread, and that is what `why` says.
             return;
         }
         if let Err(error) = goodbye.outbound.socket().set_read_timeout(options.ping) {
@@ -158,9 +160,11 @@ impl Reader {
         loop {
             match self.websocket.read() {
                 Ok(Message::Close(frame)) => self.code = frame.map(|frame| frame.code.into()),
-                // What it sent before it was cut off can still be read, and at a slow pace for hours.
-                Ok(_) if self.outbound().cut_reason().is_some() => return Err(Leave::NoReply),
                 Ok(message) => {
+                    // What it sent before it was cut off can still be read, and at its rate for hours.
+                    if let Some(why) = self.outbound().cut_reason() {
+                        return Err(why);
+                    }
                     if let Some(pace) = &mut self.pace {
                         pace.keep();
                     }
@@ -183,7 +187,7 @@ impl Reader {
 
     /// Not a byte for the heartbeat's period.
     fn silence(&mut self) -> Result<(), Leave> {
-        // It can't answer a Ping that is behind all that. Its writer thread sees whether it lives.
+        // A Ping would wait behind what it has not taken. Its writer thread sees whether it lives.
         if self.outbound().is_behind() {
             return Ok(());
         }
@@ -199,32 +203,29 @@ impl Reader {
 /// Slows a client down to its rate by making its thread wait: what it sends then stays in its own TCP window.
 struct Pace {
     per_message: Duration,
-    burst: Duration,
     /// When everything sent so far was due at that rate; up to a burst in the past.
     due: Instant,
 }
 
 impl Pace {
     fn new(per_second: u32) -> Pace {
-        let burst = Duration::from_secs(1);
         let now = Instant::now();
         Pace {
-            per_message: burst / per_second,
-            burst,
-            due: now.checked_sub(burst).unwrap_or(now),
+            per_message: Duration::from_secs(1) / per_second,
+            due: now.checked_sub(BURST).unwrap_or(now),
         }
     }
 
     /// Accounts for one message.
     fn keep(&mut self) {
         let now = Instant::now();
-        let earliest = now.checked_sub(self.burst).unwrap_or(self.due);
+        let earliest = now.checked_sub(BURST).unwrap_or(self.due);
         self.due = self.due.max(earliest) + self.per_message;
         thread::sleep(self.due.saturating_duration_since(now));
     }
 }
 
-/// The socket as tungstenite sees it: reads come from it, writes go to the outbound channel.
+/// The socket as tungstenite sees it: reads pass [`Framing`] first, writes go to the outbound channel.
 struct Stream {
     outbound: Arc<Outbound>,
     /// Something came since the last Ping. A client that has just shaken hands counts as heard.
@@ -310,7 +311,7 @@ impl Drop for Goodbye {
             .outbound
             .cut_reason()
             .unwrap_or_else(|| self.why.clone());
-        // A reply to a Close that answers ours: nothing is left to be read or written.
+        // The client's Close answers ours, which is written: nothing is left to be read or written.
         let all_said = self.reply.is_some() && self.outbound.is_finished();
         let close = self.reply.take().or_else(|| why.close_frame());
         let last_word = close.clone();
@@ -327,8 +328,9 @@ impl Drop for Goodbye {
             // There is no dispatcher any more that could send it behind everything else.
             self.outbound.close(close);
         }
-        let is_read = || last_word.is_some() && read_until_closed(self.outbound.socket(), LINGER);
-        if all_said || is_read() {
+        let client_closes =
+            || last_word.is_some() && read_until_closed(self.outbound.socket(), LINGER);
+        if all_said || client_closes() {
             self.outbound.end();
         } else {
             self.outbound.cut(why);

@@ -1,13 +1,11 @@
 //! The one thread that knows who is connected. It owns the connection list and the room, takes what the connections'
 //! threads send, and puts frames into their outbound channels.
-//!
-//! It waits for its inbox to have something, and for nothing else: not for a socket, not for a full channel.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::sync::Arc;
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -30,7 +28,7 @@ pub(crate) const BATCH_EVENTS: usize = 1024;
 const BATCH_PAUSE: Duration = Duration::from_micros(150);
 
 /// How long a client may take to answer a Close of the dispatcher's before it is cut off.
-pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(5);
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// What the dispatcher is told by the other threads.
 pub(crate) enum Event {
@@ -83,7 +81,8 @@ struct Batch {
     speakers: usize,
 }
 
-/// What to tell whom. Apart from the room, so that the room can call it.
+/// The connection list, and what is still to be sent to it. No part of the [`Dispatcher`]'s own fields, so that the
+/// room can call it.
 #[derive(Default)]
 struct Audience {
     seats: HashMap<Id, Seat>,
@@ -100,7 +99,7 @@ struct Dispatcher {
     stopping: bool,
 }
 
-/// Serves the inbox until every sender is gone, which is when every connection's thread has ended and the acceptor too.
+/// Serves the inbox until every sender is gone.
 pub(crate) fn run(inbox: &Receiver<Event>) {
     let mut dispatcher = Dispatcher {
         room: Room::default(),
@@ -115,8 +114,8 @@ pub(crate) fn run(inbox: &Receiver<Event>) {
 }
 
 impl Dispatcher {
-    /// Handles an event and what follows it at once, and sends everybody what came of it. Waits for as many events as
-    /// are expected, but not for long. How many they were.
+    /// Handles an event and those behind it, and sends everybody what came of them. Waits a little for as many as are
+    /// expected. Returns how many it handled.
     fn batch(&mut self, first: Event, expected: usize, inbox: &Receiver<Event>) -> usize {
         let due = Instant::now() + BATCH_PAUSE;
         self.handle(first);
@@ -138,7 +137,7 @@ impl Dispatcher {
     /// The next event, or `None` when none can come any more. Cuts off those whose grace ends meanwhile.
     fn next(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
         while let Some(&(due, id)) = self.closing.front() {
-            // What waits in the inbox must not put this off: it would go on as long as they send who ought to be gone.
+            // Before the inbox: those who ought to be gone could keep it full.
             let event = if Instant::now() < due {
                 inbox.recv_deadline(due)
             } else {
@@ -200,6 +199,7 @@ impl Dispatcher {
     fn open(&mut self, id: Id, Opened { outbound, chat }: Opened) {
         let peer = outbound.peer();
         let dialect = chat.as_ref().map(|newcomer| newcomer.dialect);
+        outbound.begin();
         self.audience.insert(
             id,
             Seat {
@@ -247,7 +247,7 @@ impl Dispatcher {
         self.room.leave(id, &mut |to, told| audience.tell(to, told));
     }
 
-    /// Sends a client its last frames.
+    /// Sends a client what it has not seen and a Close, and begins its grace.
     fn close(&mut self, id: Id, code: CloseCode, reason: &'static str) {
         self.audience.send_unseen(id, &[]);
         if let Some(seat) = self.audience.seats.get(&id) {

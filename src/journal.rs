@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 /// Lines that may wait, some hundred KiB of them. What comes when the place is full is lost, and counted.
 const LINES: usize = 4096;
 
-/// How long [`flush`](Write::flush) waits for what is still to be written.
+/// How long [`flush`](Write::flush) waits for room, and then for all to be written.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 
 enum Entry {
@@ -67,16 +67,20 @@ impl Write for Journal {
         Ok(part.len())
     }
 
-    /// Waits until what was logged before is written, but not for ever.
+    /// Waits until what was logged before is written.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`: it took more than two seconds.
     fn flush(&mut self) -> io::Result<()> {
         let (done, written) = bounded(1);
-        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         self.entries
             .send_timeout(Entry::Flush(done), FLUSH_DEADLINE)
-            .map_err(|error| late(error.into_inner()))?;
+            .map_err(|_| io::ErrorKind::TimedOut)?;
         written
             .recv_timeout(FLUSH_DEADLINE)
-            .map_err(|_| io::ErrorKind::TimedOut.into())
+            .map_err(|_| io::ErrorKind::TimedOut)?;
+        Ok(())
     }
 }
 

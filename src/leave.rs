@@ -18,7 +18,7 @@ pub(crate) enum Leave {
     Vanished(ErrorKind),
     /// What came is not WebSocket.
     Protocol(ProtocolError),
-    /// A frame whose length is written in a way that it must not be.
+    /// A length that is not in its shortest form, or is over 63 bits (RFC 6455, section 5.2).
     BadLength,
     /// A text that is not UTF-8.
     BadUtf8,
@@ -33,7 +33,7 @@ pub(crate) enum Leave {
     Stuck,
     /// It fell behind while the system had no thread for its writer.
     NoThread,
-    /// Silent for the heartbeat's two periods.
+    /// Silent for two of the heartbeat's periods.
     PingTimeout,
     /// The server sent the last Close, and the client did not answer in time.
     NoReply,
@@ -63,13 +63,13 @@ impl Leave {
         }
     }
 
-    /// The Close frame that tells the client (RFC 6455, section 7.4.1). `None` where nobody would read it.
+    /// The Close frame that tells the client (RFC 6455, section 7.4.1). `None` where nobody would read it,
+    /// and where the client's own Close is answered as it came.
     pub(crate) fn close_frame(&self) -> Option<Bytes> {
         let code = match self {
             Leave::Protocol(_) | Leave::BadLength => CloseCode::Protocol,
             Leave::BadUtf8 => CloseCode::Invalid,
             Leave::TooBig => CloseCode::Size,
-            Leave::Shutdown => CloseCode::Away,
             Leave::Bug => CloseCode::Error,
             _ => return None,
         };

@@ -20,15 +20,16 @@
 //! - `page`: the files of the chat page
 //! - `connection`: the life of one WebSocket, on its own thread
 //! - `framing`: what is wrong with a frame before all of it has come
+//! - `leave`: why a client left, and what it is told
 //! - [`protocol`]: what clients ask for and are told, and the frames it travels in
 //! - [`plain`]: the plain-text dialect, and its commands
 //! - `dispatcher`: the thread that owns the connection list
 //! - `room`: who is called what, and what a request means for whom; plain logic
 //! - [`text`]: what is accepted as a text and as a name
 //! - `outbound`: the outbound channel of a client, and who drains it
-//! - `leave`: why a client left, and what it is told
 //! - [`options`]: what the command line may say
 //! - [`journal`]: where the log goes, so that nobody waits for it
+//! - `main.rs`: the server as a program; `bin/threadchat-client`: the terminal client
 //!
 //! # Embedding it
 //!

@@ -53,6 +53,12 @@ fn serve(options: Options, logging: &Logging) -> Result<()> {
     start_log(logging)?;
     log_panics();
     allow_descriptors(options.max_connections);
+    let result = run(options);
+    log::logger().flush();
+    result
+}
+
+fn run(options: Options) -> Result<()> {
     let server = Server::bind(options)?;
     let stopper = server.stopper();
     let stopping = AtomicBool::new(false);
@@ -66,7 +72,6 @@ fn serve(options: Options, logging: &Logging) -> Result<()> {
     log::info!("responding at ws://{}/chat", server.local_addr());
     let result = server.run();
     log::info!("stopped");
-    log::logger().flush();
     Ok(result?)
 }
 
@@ -109,9 +114,7 @@ fn allow_descriptors(clients: usize) {
         const SPARE: u64 = 128;
         let wanted = (clients as u64).saturating_mul(2).saturating_add(SPARE);
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        // No limit is the largest one.
-        let maximum_or_all = maximum.unwrap_or(u64::MAX);
-        let granted = wanted.min(maximum_or_all);
+        let granted = maximum.map_or(wanted, |maximum| maximum.min(wanted));
         if current.is_some_and(|current| current < granted)
             && let Err(error) = setrlimit(
                 Resource::Nofile,

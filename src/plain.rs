@@ -1,4 +1,4 @@
-//! The plain-text dialect: the tutorial's lines, and commands that begin with `/`.
+//! The plain-text dialect: the lines of Ktor's tutorial "Creating a WebSocket chat", and commands that begin with `/`.
 
 use std::borrow::Cow;
 

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tungstenite::Bytes;
+use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
-use tungstenite::protocol::frame::{Frame, FrameHeader};
-use tungstenite::protocol::{CloseFrame, frame::Utf8Bytes};
 
 use crate::plain;
 
@@ -202,15 +201,9 @@ pub(crate) fn ping() -> Bytes {
 }
 
 /// A Close with this code and reason (RFC 6455, section 5.5.1).
-pub(crate) fn close(code: CloseCode, reason: &'static str) -> Bytes {
-    let mut bytes = Vec::new();
-    // Writing to a Vec cannot fail.
-    let _ = Frame::close(Some(CloseFrame {
-        code,
-        reason: Utf8Bytes::from_static(reason),
-    }))
-    .format(&mut bytes);
-    bytes.into()
+pub(crate) fn close(code: CloseCode, reason: &str) -> Bytes {
+    let payload = [&u16::from(code).to_be_bytes()[..], reason.as_bytes()].concat();
+    frame(OpCode::Control(Control::Close), &payload)
 }
 
 #[cfg(test)]

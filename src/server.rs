@@ -4,17 +4,18 @@
 //!
 //! | thread | how many | waits for | ends when |
 //! | --- | --- | --- | --- |
-//! | acceptor | one, which calls [`Server::run`] | a client; at the end, the dispatcher | stopped |
-//! | head | one per request | its client, 10 seconds at most | it has answered, or started a connection |
-//! | connection | one per WebSocket | its client, or room in the dispatcher's inbox | the client has left or was cut off |
+//! | acceptor | one, which calls [`Server::run`] | a client; at the end, room in the inbox and the dispatcher | stopped |
+//! | head | one per request | its client, 10 seconds for the head and 4 to take the answer; for `/health` the dispatcher, 4 seconds | it has answered, or started a connection |
+//! | connection | one per WebSocket | its client, its rate, or room in the dispatcher's inbox; with an echo, its own way out | the client has left or was cut off |
 //! | dispatcher | one | its inbox | every sender to the inbox is gone |
-//! | writer | one per client that has fallen behind | that client, 10 seconds without progress at most | the client has caught up or was cut off |
+//! | writer | one per client that has fallen behind | that client, 10 seconds without progress at most; then half a second for more to write | the client has caught up or was cut off |
 //!
 //! - The channels run in one direction, connection → dispatcher → outbound, so no two threads wait for each other.
 //! - Only the dispatcher knows who is connected; no lock guards that list. It never waits for a client, so one that
 //!   is stuck holds up nobody (`tests/stuck.rs`, `tests/slow.rs`).
 //! - The inbox is bounded. A client that floods makes its own thread wait, and then its own TCP window fills
-//!   (`tests/floods.rs`).
+//!   (`tests/floods.rs`, `tests/floods_crowd.rs`, `tests/limits.rs`).
+//! - Who logs does not wait for the log: a thread of the program's own writes it (`journal`, `tests/log.rs`).
 //! - Who writes to a socket, and when, stands in `outbound` (its rules are tested in `src/outbound/tests.rs`).
 //! - What one client does wrong, and a panic in its thread, ends that connection alone; a panic of the dispatcher ends
 //!   the server (`tests/panics.rs`).
@@ -22,7 +23,8 @@
 //! - Stopping: the acceptor returns, and the unfinished heads are cut off; the dispatcher sends everybody a Close, and
 //!   cuts off those who do not leave within their grace. As each connection's thread holds a sender to the inbox, the
 //!   dispatcher ends with the last of them (`tests/stop.rs`, `tests/stop_crowd.rs`).
-//! - The atomics in `admission` count places and ids, and decide once for each head whether it is given up.
+//! - The atomics in `admission` count places and ids, and decide once for each head whether it is given up
+//!   (`tests/limits.rs`, `tests/heads_that_never_end.rs`).
 
 use std::fmt;
 use std::io;
@@ -33,23 +35,26 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 
 use crate::admission::Admission;
 use crate::dispatcher::{self, BATCH_EVENTS, Event};
 use crate::options::{Options, UsageError};
 
-/// What may wait for the dispatcher, in bytes, if it were only largest messages.
+/// What may wait for the dispatcher, in bytes, if it were only largest messages; but always eight events.
 const INBOX_BYTES: usize = 64 << 20;
 
-/// How many events those are. Few make the connections' threads wait for each other; more than a batch takes make
-/// whoever speaks beside a flood wait for several batches.
+/// How many events those are. With few, connections queue up for room; with more than a batch takes, whoever speaks
+/// beside a flood waits for several batches.
 const INBOX_EVENTS: RangeInclusive<usize> = 8..=BATCH_EVENTS;
 
 /// How long the acceptor rests when the system has no descriptor or no memory for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the log says nothing more of that.
+/// How long a connection that only wakes the acceptor may take. It goes to this very machine.
+const WAKE_DEADLINE: Duration = Duration::from_millis(100);
+
+/// How long the log then says nothing more about it.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why a server could not start, or ended before it was stopped.
@@ -90,10 +95,8 @@ impl std::error::Error for ServerError {
 /// A chat server that is bound to its address. Nobody is served before [`run`](Server::run).
 pub struct Server {
     listener: Arc<TcpListener>,
-    address: SocketAddr,
     options: Options,
     stopper: Stopper,
-    stopped: Receiver<()>,
 }
 
 /// Stops a server, from any thread.
@@ -102,20 +105,18 @@ pub struct Stopper {
     listener: Weak<TcpListener>,
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
-    wake: Sender<()>,
 }
 
 impl Stopper {
     /// Takes no more clients, closes all connections with code 1001, and lets [`Server::run`] return when all have
-    /// left, 5 seconds later at most. Returns at once. Calling it again changes nothing.
+    /// left: they have 5 seconds to answer, and 2 more if what they answer is wrong. Returns at once. Calling it again
+    /// changes nothing.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // A full channel has woken the acceptor already.
-        let _ = self.wake.try_send(());
         if let Some(listener) = self.listener.upgrade() {
             // Ends an accept on Linux. Elsewhere a connection does, which nobody will serve.
             let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
-            let _ = TcpStream::connect_timeout(&self.address, ACCEPT_PAUSE);
+            let _ = TcpStream::connect_timeout(&self.address, WAKE_DEADLINE);
         }
     }
 
@@ -132,30 +133,26 @@ impl Server {
     /// The options make no sense, or the address can't be had.
     pub fn bind(options: Options) -> Result<Server, ServerError> {
         options.check().map_err(ServerError::Options)?;
-        let refused = |error| ServerError::Bind(options.listen, error);
-        let listener = TcpListener::bind(options.listen).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        let cant_bind = |error| ServerError::Bind(options.listen, error);
+        let listener = TcpListener::bind(options.listen).map_err(cant_bind)?;
+        let address = listener.local_addr().map_err(cant_bind)?;
         let listener = Arc::new(listener);
-        let (wake, stopped) = bounded(1);
         let stopping = Arc::new(AtomicBool::new(false));
         let stopper = Stopper {
             listener: Arc::downgrade(&listener),
             address,
             stopping,
-            wake,
         };
         Ok(Server {
             listener,
-            address,
             options,
             stopper,
-            stopped,
         })
     }
 
     /// Where it listens, with the port that port 0 became.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.stopper.address
     }
 
     /// The means to end [`run`](Server::run). There may be any number.
@@ -199,7 +196,7 @@ impl Server {
                     }
                     // A head that takes its time is the first to go when the system runs out.
                     admission.give_up_oldest();
-                    let _ = self.stopped.recv_timeout(ACCEPT_PAUSE);
+                    thread::sleep(ACCEPT_PAUSE);
                 }
             }
         }
@@ -226,11 +223,16 @@ fn spawn_dispatcher(inbox: Receiver<Event>, stopper: Stopper) -> io::Result<Join
         })
 }
 
-/// Errors of one connection that broke before it was accepted (accept(2)).
+/// Errors of one connection that broke before it was accepted. Linux passes on what the network said of it (accept(2)).
 fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    use io::ErrorKind::*;
     matches!(
         error.kind(),
-        ConnectionAborted | ConnectionReset | Interrupted
+        ConnectionAborted
+            | ConnectionReset
+            | Interrupted
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
     )
 }

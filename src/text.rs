@@ -55,7 +55,7 @@ impl fmt::Display for BadName {
 ///
 /// # Errors
 ///
-/// It couldn't, for this reason.
+/// [`BadName::Form`] or [`BadName::Reserved`]. Whether it is taken, only the server knows.
 pub fn check_name(name: &str) -> Result<(), BadName> {
     let of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(of_names) {

@@ -3,16 +3,11 @@
 mod support;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use support::{Program, Raw, deadline, eventually, raw};
+use support::{Program, Raw, deadline, eventually, most_memory, raw};
 
 const MESSAGE: usize = 64 << 10;
 const BACKLOG: usize = 512 << 10;
 const VICTIMS: usize = 40;
-
-/// The README's formula, in bytes.
-fn most(clients: usize) -> usize {
-    clients * (BACKLOG + 4 * MESSAGE + (96 << 10)) + 16 * MESSAGE + (96 << 20)
-}
 
 #[test]
 fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
@@ -60,7 +55,10 @@ fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
             cut_off += 1;
         }
     }
-    let (peak, most) = (peak.max(program.peak_kb()), most(VICTIMS + 1) / 1024);
+    let (peak, most) = (
+        peak.max(program.peak_kb()),
+        most_memory(VICTIMS + 1, BACKLOG, MESSAGE) / 1024,
+    );
     println!("{before} KiB before, {peak} KiB at the most, {most} KiB by the formula");
     assert!(peak < most, "{peak} KiB, but at most {most} by the formula");
     // It was an attack, and not a test of nothing.

@@ -22,10 +22,9 @@ fn pair(max_backlog: usize) -> (Arc<Outbound>, TcpStream) {
     client.set_read_timeout(Some(SOON)).expect("not zero");
     let (socket, peer) = listener.accept().expect("a client has connected");
     sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES).expect("a socket");
-    (
-        Outbound::new(socket, peer, max_backlog).expect("a socket"),
-        client,
-    )
+    let outbound = Outbound::new(socket, peer, Bytes::new(), max_backlog).expect("a socket");
+    outbound.begin();
+    (outbound, client)
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

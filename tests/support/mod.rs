@@ -65,6 +65,11 @@ pub fn allow_descriptors() {
     setrlimit(Resource::Nofile, raised).expect("up to the maximum");
 }
 
+/// The README's formula for the most that so many hostile clients can make the server hold, all in bytes.
+pub fn most_memory(clients: usize, max_backlog: usize, max_message: usize) -> usize {
+    clients * (max_backlog + 4 * max_message + (96 << 10)) + 16 * max_message + (96 << 20)
+}
+
 /// The number of users in a greeting.
 pub fn users(greeting: &str) -> usize {
     let count = greeting

@@ -34,8 +34,12 @@ fn main() -> ExitCode {
     let Some(error) = failed else {
         return ExitCode::SUCCESS;
     };
-    // Errors quote what the server said.
-    eprintln!("threadchat-client: {}", clean(&error.to_string()));
+    // Errors quote what the server said. Without a stderr there is nobody to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "threadchat-client: {}",
+        clean(&error.to_string())
+    );
     ExitCode::from(code)
 }
 

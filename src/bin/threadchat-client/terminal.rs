@@ -168,10 +168,15 @@ impl Terminal {
 /// Sends, or tells why not.
 fn say(shared: &Shared, request: &Request<'_>) -> std::result::Result<(), &'static str> {
     const GONE: &str = "That was not sent: there is no connection.";
-    let outgoing = shared.state().outgoing.clone().ok_or(GONE)?;
     let counts = usize::from(matches!(request, Request::Message { .. }));
-    // Before it is sent, as it may be heard at once.
-    shared.state().unheard += counts;
+    let outgoing = {
+        let mut state = shared.state();
+        let outgoing = state.outgoing.clone().ok_or(GONE)?;
+        // Before it is sent, as it may be heard at once; and together, as whoever takes a lost connection away tells how
+        // many lines may not have arrived by it.
+        state.unheard += counts;
+        outgoing
+    };
     outgoing.send(request, Some(PATIENCE)).map_err(|error| {
         let mut state = shared.state();
         state.unheard = state.unheard.saturating_sub(counts);

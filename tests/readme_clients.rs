@@ -1,0 +1,65 @@
+//! The clients that the README names, used as it says.
+
+mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use support::{Browser, Host, deadline};
+
+const README: &str = include_str!("../README.md");
+
+/// An example that connects to the default address, made to connect to this one.
+fn example(begin: &str, end: &str, address: SocketAddr) -> String {
+    let (_, rest) = README.split_once(begin).expect("the README has it");
+    let (example, _) = rest.split_once(end).expect("examples end");
+    assert!(example.contains("localhost:8080"), "{example}");
+    example.replace("localhost:8080", &address.to_string())
+}
+
+#[test]
+fn the_lines_for_a_browsers_console() {
+    let _deadline = deadline(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let host = Host::start();
+    let mut witness = host.client();
+    let mut page = browser.chat(host.address);
+    page.value(&example("```js\n", "```", host.address));
+    witness.hear_until(|heard| heard.ends_with("]: hello from the console"));
+}
+
+#[test]
+fn the_line_for_python() {
+    let _deadline = deadline(60);
+    let has_it = |python: &&str| {
+        let import = Command::new(python)
+            .args(["-c", "import websockets"])
+            .stderr(Stdio::null())
+            .status();
+        import.is_ok_and(|status| status.success())
+    };
+    // A Python of its own may stand before Debian's, which has Debian's packages.
+    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_it) else {
+        assert!(std::env::var_os("CI").is_none(), "CI needs it");
+        return println!("skipped: there is no Python with websockets here");
+    };
+    let host = Host::start();
+    let mut witness = host.client();
+    let line = example("    python3 ", "\n", host.address);
+    let mut child = Command::new(python)
+        .args(line.split(' '))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it was found");
+    let mut input = child.stdin.take().expect("is piped");
+    writeln!(input, "hello from python").expect("it reads");
+    witness.hear_until(|heard| heard == "[user1]: hello from python");
+    // The end of its input is its end.
+    drop(input);
+    child.wait().expect("it was started");
+}
