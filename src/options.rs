@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -166,20 +167,22 @@ impl Command {
             match arg {
                 Arg::Long("listen") => options.listen = address(&parser.value()?.string()?)?,
                 Arg::Long("max-connections") => {
-                    options.max_connections = number("--max-connections", &mut parser, 1)?
+                    options.max_connections =
+                        number("--max-connections", &mut parser, 1..=usize::MAX)?
                 }
                 Arg::Long("max-message") => {
-                    options.max_message = number("--max-message", &mut parser, 1)?
+                    options.max_message = number("--max-message", &mut parser, 1..=MAX_MESSAGE)?
                 }
                 Arg::Long("max-backlog") => {
-                    options.max_backlog = Some(number("--max-backlog", &mut parser, 1)?)
+                    options.max_backlog =
+                        Some(number("--max-backlog", &mut parser, 1..=usize::MAX)?)
                 }
                 Arg::Long("ping") => {
-                    let seconds: u32 = number("--ping", &mut parser, 0)?;
+                    let seconds = number("--ping", &mut parser, 0..=u32::MAX)?;
                     options.ping = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
                 }
                 Arg::Long("rate-limit") => {
-                    let rate = number("--rate-limit", &mut parser, 0)?;
+                    let rate = number("--rate-limit", &mut parser, 0..=u32::MAX)?;
                     options.rate_limit = (rate > 0).then_some(rate);
                 }
                 Arg::Long("allow-origin") => options
@@ -217,16 +220,16 @@ fn wrong(option: &str, value: &str, wanted: &str) -> UsageError {
 fn number<T: FromStr + PartialOrd + fmt::Display>(
     option: &str,
     parser: &mut Parser,
-    least: T,
+    range: RangeInclusive<T>,
 ) -> Result<T, UsageError> {
     let value = parser.value()?.string()?;
     match value.parse() {
-        Ok(number) if number >= least => Ok(number),
-        _ => Err(wrong(
-            option,
-            &value,
-            &format!("a whole number from {least} up"),
-        )),
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => {
+            let (least, most) = range.into_inner();
+            let wanted = format!("a whole number from {least} to {most}");
+            Err(wrong(option, &value, &wanted))
+        }
     }
 }
 

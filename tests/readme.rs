@@ -168,9 +168,9 @@ fn the_service_starts_it_with_options_it_takes_and_room_for_as_many_clients() {
     let clients: usize = args[clients.expect("it is bounded") + 1]
         .parse()
         .expect("a number");
-    for limit in ["TasksMax=", "LimitNOFILE="] {
+    for (limit, each) in [("TasksMax=", 3), ("LimitNOFILE=", 2)] {
         let limit: usize = setting(limit).parse().expect("a number");
-        assert!(limit >= 2 * clients + 100, "{limit}");
+        assert!(limit >= each * clients + 100, "{limit}");
     }
     let memory = setting("MemoryMax=").strip_suffix('M').expect("in MiB");
     let memory: usize = memory.parse().expect("a number");
