@@ -11,8 +11,8 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 
 use crate::STACK_BYTES;
-use crate::connection::{Connection, Purpose};
-use crate::dispatcher::{Event, Newcomer};
+use crate::connection::Connection;
+use crate::dispatcher::Event;
 use crate::http::{self, Answer, HeadError, Route, Upgrade};
 use crate::options::Options;
 use crate::outbound::Outbound;
@@ -125,8 +125,8 @@ impl Admission {
 /// which this thread would keep, and the new one touches two.
 fn serve(head: Arc<Head>, peer: SocketAddr, shared: &Arc<Shared>) {
     let answer = match http::read_head(&head.socket) {
-        Ok((request, behind)) => match http::route(request, &shared.options) {
-            Route::Upgrade(upgrade) => return open(head, peer, shared, upgrade, behind),
+        Ok((request, already_read)) => match http::route(request, &shared.options) {
+            Route::Upgrade(upgrade) => return open(head, peer, shared, upgrade, already_read),
             Route::Health => Answer::health(dispatcher_is_well(&shared.inbox)),
             Route::Answer(answer) => answer,
         },
@@ -168,7 +168,7 @@ fn open(
     peer: SocketAddr,
     shared: &Arc<Shared>,
     upgrade: Upgrade,
-    behind: Vec<u8>,
+    already_read: Vec<u8>,
 ) {
     let Some(place) = Place::take(shared) else {
         log::warn!(
@@ -183,11 +183,7 @@ fn open(
         Answer::busy("the server has no room for one more client; try again later\n")
             .send(&head.socket);
     };
-    let Upgrade {
-        response,
-        dialect,
-        name,
-    } = upgrade;
+    let Upgrade { response, chat } = upgrade;
     let outbound = head.socket.try_clone().and_then(|socket| {
         socket.set_nodelay(true)?;
         Outbound::new(socket, peer, response.into(), shared.options.backlog())
@@ -203,10 +199,8 @@ fn open(
     let connection = Connection {
         id: shared.next_id.fetch_add(1, Ordering::Relaxed),
         outbound,
-        purpose: dialect.map_or(Purpose::Echo, |dialect| {
-            Purpose::Chat(Newcomer { dialect, name })
-        }),
-        already_read: behind,
+        chat,
+        already_read,
         inbox: shared.inbox.clone(),
     };
     let thread = thread::Builder::new()

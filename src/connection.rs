@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
-use crate::dispatcher::{Event, Left, Newcomer, Opened};
+use crate::dispatcher::{Event, Newcomer};
 use crate::framing::Framing;
 use crate::http::read_until_closed;
 use crate::leave::Leave;
@@ -30,19 +30,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// A client that was silent may send at once what is due in this time.
 const BURST: Duration = Duration::from_secs(1);
 
-/// What a WebSocket is for.
-pub(crate) enum Purpose {
-    /// The chat.
-    Chat(Newcomer),
-    /// To send back what it sends.
-    Echo,
-}
-
 /// One open WebSocket, before its thread runs.
 pub(crate) struct Connection {
     pub(crate) id: Id,
     pub(crate) outbound: Arc<Outbound>,
-    pub(crate) purpose: Purpose,
+    /// What a chat client is. `None`: it wants back what it sends.
+    pub(crate) chat: Option<Newcomer>,
     /// What came behind the request's head.
     pub(crate) already_read: Vec<u8>,
     pub(crate) inbox: Sender<Event>,
@@ -51,13 +44,11 @@ pub(crate) struct Connection {
 impl Connection {
     /// Serves the client until it leaves. The thread's whole work.
     pub(crate) fn run(mut self, options: &Options) {
-        let (dialect, chat) = match self.purpose {
-            Purpose::Chat(newcomer) => (Some(newcomer.dialect), Some(newcomer)),
-            Purpose::Echo => (None, None),
-        };
-        let opened = Opened {
+        let dialect = self.chat.as_ref().map(|newcomer| newcomer.dialect);
+        let opened = Event::Opened {
+            id: self.id,
             outbound: Arc::clone(&self.outbound),
-            chat,
+            chat: self.chat,
         };
         // From here on the dispatcher is told when this thread ends, even by a panic.
         let mut goodbye = Goodbye {
@@ -67,7 +58,7 @@ impl Connection {
             why: Leave::Bug,
             reply: None,
         };
-        if goodbye.inbox.send(Event::Opened(self.id, opened)).is_err() {
+        if goodbye.inbox.send(opened).is_err() {
             // Only a panic ends the dispatcher before this thread, and that is what `why` says.
             return;
         }
@@ -315,13 +306,11 @@ impl Drop for Goodbye {
         let all_said = self.reply.is_some() && self.outbound.is_finished();
         let close = self.reply.take().or_else(|| why.close_frame());
         let last_word = close.clone();
-        let left = Event::Left(
-            self.id,
-            Left {
-                why: why.clone(),
-                close,
-            },
-        );
+        let left = Event::Left {
+            id: self.id,
+            why: why.clone(),
+            close,
+        };
         if self.inbox.send(left).is_err()
             && let Some(close) = last_word.clone()
         {

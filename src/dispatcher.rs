@@ -33,29 +33,25 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// What the dispatcher is told by the other threads.
 pub(crate) enum Event {
     /// A WebSocket is open.
-    Opened(Id, Opened),
+    Opened {
+        id: Id,
+        outbound: Arc<Outbound>,
+        /// What a chat client is. `None` for one that only wants its echo.
+        chat: Option<Newcomer>,
+    },
     /// A chat client asks for something.
     Asked(Id, Request<'static>),
     /// A WebSocket's thread is done with it.
-    Left(Id, Left),
+    Left {
+        id: Id,
+        why: Leave,
+        /// The Close to send behind all that the client was to hear, which its own thread can't know.
+        close: Option<Bytes>,
+    },
     /// Is the dispatcher well? It answers by this channel, which must have room.
     Health(Sender<()>),
     /// Close everybody's connection, and that of whoever still comes.
     Stop,
-}
-
-/// A new WebSocket.
-pub(crate) struct Opened {
-    pub(crate) outbound: Arc<Outbound>,
-    /// What a chat client is. `None` for one that only wants its echo.
-    pub(crate) chat: Option<Newcomer>,
-}
-
-/// A WebSocket that has ended.
-pub(crate) struct Left {
-    pub(crate) why: Leave,
-    /// The Close to send behind all that the client was to hear, which its own thread can't know.
-    pub(crate) close: Option<Bytes>,
 }
 
 /// A new chat client.
@@ -166,8 +162,8 @@ impl Dispatcher {
             // Behind the Stop there is nobody left to tell.
             Event::Asked(..) if self.stopping => {}
             Event::Asked(id, request) => self.asked(id, request),
-            Event::Opened(id, opened) => self.open(id, opened),
-            Event::Left(id, left) => self.left(id, left),
+            Event::Opened { id, outbound, chat } => self.open(id, outbound, chat),
+            Event::Left { id, why, close } => self.left(id, why, close),
             Event::Health(answer) => {
                 // Nobody may wait for it any more.
                 let _ = answer.try_send(());
@@ -196,7 +192,7 @@ impl Dispatcher {
         }
     }
 
-    fn open(&mut self, id: Id, Opened { outbound, chat }: Opened) {
+    fn open(&mut self, id: Id, outbound: Arc<Outbound>, chat: Option<Newcomer>) {
         let peer = outbound.peer();
         let dialect = chat.as_ref().map(|newcomer| newcomer.dialect);
         outbound.begin();
@@ -226,7 +222,7 @@ impl Dispatcher {
         );
     }
 
-    fn left(&mut self, id: Id, Left { why, close }: Left) {
+    fn left(&mut self, id: Id, why: Leave, close: Option<Bytes>) {
         self.audience.send_unseen(id, &[]);
         let Some(seat) = self.audience.remove(id) else {
             return;

@@ -12,6 +12,7 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
+use crate::dispatcher::Newcomer;
 use crate::options::Options;
 use crate::page;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
@@ -40,10 +41,8 @@ pub(crate) enum Route {
 pub(crate) struct Upgrade {
     /// The answer's bytes.
     pub(crate) response: Vec<u8>,
-    /// How the client wants to be spoken to in the chat. `None`: it wants its echo.
-    pub(crate) dialect: Option<Dialect>,
-    /// The name it asks for.
-    pub(crate) name: Option<String>,
+    /// What a chat client asks for. `None`: it wants its echo.
+    pub(crate) chat: Option<Newcomer>,
 }
 
 /// A plain HTTP answer, after which the connection is closed.
@@ -271,8 +270,15 @@ fn upgrade(request: &Request, options: &Options) -> Result<Upgrade, Answer> {
             "pages of this origin may not connect here\n",
         ));
     }
-    let dialect = (request.uri().path() == "/chat").then(|| dialect(request));
-    if dialect == Some(Dialect::Json) {
+    let chat = (request.uri().path() == "/chat").then(|| Newcomer {
+        dialect: dialect(request),
+        name: wanted_name(request),
+    });
+    if let Some(Newcomer {
+        dialect: Dialect::Json,
+        ..
+    }) = chat
+    {
         response.headers_mut().insert(
             SEC_WEBSOCKET_PROTOCOL,
             HeaderValue::from_static(JSON_SUBPROTOCOL),
@@ -282,8 +288,7 @@ fn upgrade(request: &Request, options: &Options) -> Result<Upgrade, Answer> {
     write_response(&mut bytes, &response).map_err(no_upgrade)?;
     Ok(Upgrade {
         response: bytes,
-        dialect,
-        name: wanted_name(request),
+        chat,
     })
 }
 

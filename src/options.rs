@@ -86,18 +86,18 @@ impl Options {
     /// What makes no sense.
     pub fn check(&self) -> Result<(), UsageError> {
         let least = self.least_backlog();
-        let wrong = |what: String| Err(UsageError(what));
+        let senseless = |what: String| Err(UsageError(what));
         if self.max_connections == 0 {
-            return wrong("--max-connections must be at least 1".into());
+            return senseless("--max-connections must be at least 1".into());
         }
         if !(1..=MAX_MESSAGE).contains(&self.max_message) {
-            return wrong(format!("--max-message must be 1 to {MAX_MESSAGE}"));
+            return senseless(format!("--max-message must be 1 to {MAX_MESSAGE}"));
         }
         if self.rate_limit == Some(0) {
-            return wrong("--rate-limit must be at least 1, or none".into());
+            return senseless("--rate-limit must be at least 1, or none".into());
         }
         if self.backlog() < least {
-            return wrong(format!(
+            return senseless(format!(
                 "--max-backlog must be at least {least} with this --max-message"
             ));
         }

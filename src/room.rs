@@ -63,7 +63,7 @@ impl Room {
     ) {
         let counted = format!("user{}", self.next);
         self.next += 1;
-        let refused = wanted.and_then(|wanted| Some((wanted, self.free(id, wanted).err()?)));
+        let refused = wanted.and_then(|wanted| Some((wanted, self.check_free(id, wanted).err()?)));
         let name = match (wanted, &refused) {
             (Some(wanted), None) => wanted.to_owned(),
             _ => counted,
@@ -204,7 +204,7 @@ impl Room {
                 },
             );
         }
-        if let Err(why) = self.free(id, wanted) {
+        if let Err(why) = self.check_free(id, wanted) {
             return tell(To::One(id), &cant_be(wanted, why));
         }
         if let Some(from) = self.members.insert(id, wanted.to_owned()) {
@@ -221,7 +221,7 @@ impl Room {
     }
 
     /// Whether this one can be called `wanted`. One's own name may change its case.
-    fn free(&self, id: Id, wanted: &str) -> Result<(), BadName> {
+    fn check_free(&self, id: Id, wanted: &str) -> Result<(), BadName> {
         check_name(wanted)?;
         match self.by_name.get(&wanted.to_ascii_lowercase()) {
             Some(&owner) if owner != id => Err(BadName::Taken),

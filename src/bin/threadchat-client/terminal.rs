@@ -115,11 +115,11 @@ impl Terminal {
             .name("hearer".into())
             .spawn(move || hearer.run(connection))?;
 
-        let mut named = 0;
+        let mut answers_before = 0;
         'typing: loop {
             // A prompt that is on the screen can't be changed: a name that comes later is in the next one.
-            let prompt = format!("{}> ", shared.name_after(named));
-            named = 0;
+            let prompt = format!("{}> ", shared.name_after(answers_before));
+            answers_before = 0;
             screen.settle();
             let typed = match self.editor.readline(&prompt) {
                 Ok(typed) => typed,
@@ -141,7 +141,7 @@ impl Terminal {
                     Request::Wrong(why) => screen.answer(&Told::Error { text: why.into() })?,
                     request => {
                         if matches!(request, Request::Rename { .. }) {
-                            named = shared.state().named;
+                            answers_before = shared.state().named;
                         }
                         if let Err(why) = say(&shared, &request) {
                             screen.answer(&Told::Error { text: why.into() })?;
