@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{SendError, Sender};
 use tungstenite::error::Error;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
@@ -305,20 +305,20 @@ impl Drop for Goodbye {
         // The client's Close answers ours, which is written: nothing is left to be read or written.
         let all_said = self.reply.is_some() && self.outbound.is_finished();
         let close = self.reply.take().or_else(|| why.close_frame());
-        let last_word = close.clone();
+        let has_last_word = close.is_some();
         let left = Event::Left {
             id: self.id,
             why: why.clone(),
             close,
         };
-        if self.inbox.send(left).is_err()
-            && let Some(close) = last_word.clone()
+        if let Err(SendError(Event::Left {
+            close: Some(close), ..
+        })) = self.inbox.send(left)
         {
             // There is no dispatcher any more that could send it behind everything else.
             self.outbound.close(close);
         }
-        let client_closes =
-            || last_word.is_some() && read_until_closed(self.outbound.socket(), LINGER);
+        let client_closes = || has_last_word && read_until_closed(self.outbound.socket(), LINGER);
         if all_said || client_closes() {
             self.outbound.end();
         } else {

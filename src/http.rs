@@ -274,11 +274,8 @@ fn upgrade(request: &Request, options: &Options) -> Result<Upgrade, Answer> {
         dialect: dialect(request),
         name: wanted_name(request),
     });
-    if let Some(Newcomer {
-        dialect: Dialect::Json,
-        ..
-    }) = chat
-    {
+    let json = |newcomer: &Newcomer| newcomer.dialect == Dialect::Json;
+    if chat.as_ref().is_some_and(json) {
         response.headers_mut().insert(
             SEC_WEBSOCKET_PROTOCOL,
             HeaderValue::from_static(JSON_SUBPROTOCOL),

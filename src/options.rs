@@ -217,6 +217,7 @@ fn wrong(option: &str, value: &str, wanted: &str) -> UsageError {
     UsageError(format!("{option} {value:?}: must be {wanted}"))
 }
 
+/// Unlike [`Options::check`], which also guards those who embed a server, this can quote what was typed.
 fn number<T: FromStr + PartialOrd + fmt::Display>(
     option: &str,
     parser: &mut Parser,

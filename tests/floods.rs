@@ -15,43 +15,17 @@ use support::{Client, Program, Raw, deadline, eventually, raw};
 /// How long others may take to be heard, half of the time, on a machine that is busy with the flood and other tests.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sends `first` once and then `again` as fast as it can, reading what comes, until told to stop. Returns how often.
-fn flood(mut flooder: Raw, first: Vec<u8>, again: Vec<u8>, stop: Arc<AtomicBool>) -> u64 {
-    let mut reader = flooder.socket.try_clone().expect("a second handle");
-    let reads = thread::spawn(move || {
-        let mut sink = vec![0; 256 << 10];
-        while std::io::Read::read(&mut reader, &mut sink).is_ok_and(|n| n > 0) {}
-    });
-    flooder.send(&first);
-    let many = again.repeat(1000);
-    let mut sent = 0;
-    while !stop.load(Ordering::Relaxed) && flooder.try_send(&many).is_ok() {
-        sent += 1000;
-    }
-    flooder.socket.shutdown(std::net::Shutdown::Both).ok();
-    reads.join().expect("the reader ends");
-    sent
-}
-
 /// The delays of somebody who chats beside the flood, sorted.
 fn chat_beside(name: &str, first: Vec<u8>, again: Vec<u8>) -> Program {
     let mut program = Program::start(&[]);
     let crowd: Vec<Client> = (0..100).map(|_| Client::join(program.address)).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (flooder, stopped) = (Raw::upgraded(program.address, "/chat"), Arc::clone(&stop));
-    let flooding = thread::spawn(move || flood(flooder, first, again, stopped));
+    let flooding = thread::spawn(move || flooder.flood(&first, &again, &stopped));
     let mut chats = Client::join(program.address);
-    let mut delays = Vec::new();
-    for number in 0..100 {
-        let text = format!("[user101]: {number}");
-        let begin = Instant::now();
-        chats.say(&number.to_string());
-        chats.hear_until(|heard| heard == text);
-        delays.push(begin.elapsed());
-    }
+    let delays = chats.delays("user101");
     stop.store(true, Ordering::Relaxed);
     let sent = flooding.join().expect("the flood ends");
-    delays.sort();
     println!(
         "{name}: {sent} sent; delay of others: median {:?}, most {:?}",
         delays[50], delays[99]
@@ -112,12 +86,7 @@ fn endless_fragments_do_not_hold_up_the_end() {
     let stop = Arc::new(AtomicBool::new(false));
     let (flooder, stopped) = (Raw::upgraded(program.address, "/chat"), Arc::clone(&stop));
     let flooding = thread::spawn(move || {
-        flood(
-            flooder,
-            raw::frame(0x01, b"x"),
-            raw::frame(0x00, b""),
-            stopped,
-        )
+        flooder.flood(&raw::frame(0x01, b"x"), &raw::frame(0x00, b""), &stopped)
     });
     let begin = Instant::now();
     program.signal(Signal::TERM);

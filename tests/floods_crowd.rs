@@ -5,11 +5,10 @@ mod support;
 
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use support::{Client, Program, Raw, allow_descriptors, deadline, raw};
@@ -45,38 +44,6 @@ fn listen(crowd: &[Raw], stop: &AtomicBool) -> (usize, usize) {
     (heard, lost)
 }
 
-/// Sends without end, and reads what comes.
-fn flood(address: SocketAddr, stop: &Arc<AtomicBool>) {
-    let mut flooder = Raw::upgraded(address, "/chat");
-    let mut reader = flooder.socket.try_clone().expect("a second handle");
-    thread::spawn(move || {
-        let mut sink = vec![0; 1 << 20];
-        while reader.read(&mut sink).is_ok_and(|n| n > 0) {}
-    });
-    let stop = Arc::clone(stop);
-    thread::spawn(move || {
-        let many = raw::frame(0x81, b"flood of words").repeat(500);
-        while !stop.load(Ordering::Relaxed) && flooder.try_send(&many).is_ok() {}
-        // So that its reader ends.
-        let _ = flooder.socket.shutdown(std::net::Shutdown::Both);
-    });
-}
-
-/// How long what one client says takes to come back to it, sorted.
-fn delays(speaker: &mut Client) -> Vec<Duration> {
-    let mut delays: Vec<Duration> = (0..100)
-        .map(|number| {
-            let text = format!("probe {number}.");
-            let begin = Instant::now();
-            speaker.say(&text);
-            speaker.hear_until(|heard| heard.ends_with(&text));
-            begin.elapsed()
-        })
-        .collect();
-    delays.sort();
-    delays
-}
-
 #[test]
 fn a_thousand_hear_others_too() {
     let _deadline = deadline(240);
@@ -89,10 +56,14 @@ fn a_thousand_hear_others_too() {
     let (address, stopped) = (program.address, Arc::clone(&stop));
     let listening = thread::spawn(move || listen(&crowd, &stopped));
     let mut speaker = Client::join(address);
-    let before = delays(&mut speaker);
-    flood(address, &stop);
-    let beside = delays(&mut speaker);
+    let name = format!("user{CROWD}");
+    let before = speaker.delays(&name);
+    let (flooder, stopped) = (Raw::upgraded(address, "/chat"), Arc::clone(&stop));
+    let flooding =
+        thread::spawn(move || flooder.flood(&[], &raw::frame(0x81, b"flood of words"), &stopped));
+    let beside = speaker.delays(&name);
     stop.store(true, Ordering::Relaxed);
+    flooding.join().expect("the flood ends");
     let (heard, lost) = listening.join().expect("the crowd listens");
     println!(
         "{CROWD} clients, delay by median and 99th percentile: {:?} {:?} without the flood, {:?} {:?} beside it, \

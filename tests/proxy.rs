@@ -10,10 +10,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use support::readme::block;
 use support::{Client, Program, deadline, eventually};
 use tungstenite::{Message, WebSocket};
-
-const README: &str = include_str!("../README.md");
 
 /// A folder for nginx's files, which goes away with its processes.
 struct Nginx {
@@ -31,8 +30,6 @@ impl Nginx {
             let free = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
             free.local_addr().expect("it is bound").port()
         };
-        let (_, block) = README.split_once("```nginx\n").expect("the README has it");
-        let (block, _) = block.split_once("```").expect("blocks end");
         let path = |name: &str| folder.join(name).display().to_string();
         let site = [
             ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
@@ -40,10 +37,12 @@ impl Nginx {
             ("/etc/ssl/private/chat.example.key", path("key")),
             ("127.0.0.1:8080", server.to_owned()),
         ];
-        let block = site.iter().fold(block.to_owned(), |block, (from, to)| {
-            assert!(block.contains(from), "the README's block has no {from}");
-            block.replace(from, to)
-        });
+        let block = site
+            .iter()
+            .fold(block("nginx").to_owned(), |block, (from, to)| {
+                assert!(block.contains(from), "the README's block has no {from}");
+                block.replace(from, to)
+            });
         // What Debian's nginx.conf has around a file in conf.d, for a process of our own.
         let conf = format!(
             "daemon off; pid {pid}; error_log stderr; events {{}}\nhttp {{\naccess_log off;\n\

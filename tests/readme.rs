@@ -5,20 +5,9 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
+use support::readme::{README, block};
 use support::{Client, Host, Program, deadline, most_memory};
 use threadchat::protocol::{Request, Told};
-
-const README: &str = include_str!("../README.md");
-
-/// The first block of a kind.
-fn block(kind: &str) -> &'static str {
-    let (_, rest) = README
-        .split_once(&format!("```{kind}\n"))
-        .expect("it is there");
-    rest.split("```")
-        .next()
-        .expect("splitting gives one at least")
-}
 
 fn help() -> String {
     let help = Command::new(env!("CARGO_BIN_EXE_threadchat"))

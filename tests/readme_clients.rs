@@ -6,14 +6,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use support::readme::{README, block};
 use support::{Browser, Host, deadline};
 
-const README: &str = include_str!("../README.md");
-
 /// An example that connects to the default address, made to connect to this one.
-fn example(begin: &str, end: &str, address: SocketAddr) -> String {
-    let (_, rest) = README.split_once(begin).expect("the README has it");
-    let (example, _) = rest.split_once(end).expect("examples end");
+fn example(example: &str, address: SocketAddr) -> String {
     assert!(example.contains("localhost:8080"), "{example}");
     example.replace("localhost:8080", &address.to_string())
 }
@@ -27,7 +24,7 @@ fn the_lines_for_a_browsers_console() {
     let host = Host::start();
     let mut witness = host.client();
     let mut page = browser.chat(host.address);
-    page.value(&example("```js\n", "```", host.address));
+    page.value(&example(block("js"), host.address));
     witness.hear_until(|heard| heard.ends_with("]: hello from the console"));
 }
 
@@ -48,7 +45,10 @@ fn the_line_for_python() {
     };
     let host = Host::start();
     let mut witness = host.client();
-    let line = example("    python3 ", "\n", host.address);
+    let line = README
+        .lines()
+        .find_map(|line| line.strip_prefix("    python3 "));
+    let line = example(line.expect("the README has it"), host.address);
     let mut child = Command::new(python)
         .args(line.split(' '))
         .stdin(Stdio::piped())

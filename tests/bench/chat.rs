@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    limits::raise();
+    support::allow_descriptors();
     let done = match command {
         Command::Print(text) => {
             print!("{text}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 
 use crate::process;
 
@@ -14,19 +14,6 @@ const MAPPINGS_PER_THREAD: u64 = 2;
 
 /// Both ends of a connection with the kernel's buffers, and a thread: generously.
 const KIB_PER_CLIENT: u64 = 100;
-
-/// Raises the soft limit of open files to the hard one, here and so in the server that is started.
-pub fn raise() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where that fails the lower limit is found below.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
-}
 
 /// How many clients there can be, where fewer than wanted, and why.
 pub fn lowered(wanted: u64) -> Option<(u64, String)> {

@@ -1,6 +1,7 @@
 //! A well-behaved client, by tungstenite.
 
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::{Request, Response};
@@ -84,6 +85,21 @@ impl Client {
                 return heard;
             }
         }
+    }
+
+    /// How long each of a hundred texts takes to come back to its sender, who is called so; sorted.
+    pub fn delays(&mut self, name: &str) -> Vec<Duration> {
+        let mut delays: Vec<Duration> = (0..100)
+            .map(|number| {
+                let text = format!("[{name}]: {number}");
+                let begin = Instant::now();
+                self.say(&number.to_string());
+                self.hear_until(|heard| heard == text);
+                begin.elapsed()
+            })
+            .collect();
+        delays.sort();
+        delays
     }
 
     pub fn next(&mut self) -> Result<Message, Error> {

@@ -9,6 +9,7 @@ pub mod fake;
 pub mod program;
 pub mod random;
 pub mod raw;
+pub mod readme;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -55,7 +56,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Lets this process have as many descriptors as it may. A thousand clients need more than many systems give at first.
+/// Lets this process, and so what it starts, have as many descriptors as it may. A thousand clients need more than many
+/// systems give at first.
 pub fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,7 +1,9 @@
 //! A client that says exactly the bytes it is told to.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::SOON;
 
@@ -114,6 +116,24 @@ impl Raw {
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.read_more()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
+    }
+
+    /// Sends `first` once and then `again` as fast as it can, reading what comes, until told to stop. Returns how often.
+    pub fn flood(mut self, first: &[u8], again: &[u8], stop: &AtomicBool) -> u64 {
+        let mut reader = self.socket.try_clone().expect("a second handle");
+        let reads = thread::spawn(move || {
+            let mut sink = vec![0; 256 << 10];
+            while reader.read(&mut sink).is_ok_and(|n| n > 0) {}
+        });
+        self.send(first);
+        let many = again.repeat(1000);
+        let mut sent = 0;
+        while !stop.load(Ordering::Relaxed) && self.try_send(&many).is_ok() {
+            sent += 1000;
+        }
+        self.socket.shutdown(Shutdown::Both).ok();
+        reads.join().expect("the reader ends");
+        sent
     }
 
     fn read_more(&mut self) -> io::Result<usize> {
