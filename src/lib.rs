@@ -49,23 +49,20 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod admission;
+mod chat;
 mod connection;
-mod dispatcher;
-mod framing;
 mod http;
-pub mod journal;
-mod leave;
-pub mod options;
+mod websocket;
+
+pub mod config;
 mod outbound;
-mod page;
-pub mod plain;
+
 pub mod protocol;
-mod room;
+
 mod server;
 pub mod text;
 
-pub use options::Options;
+pub use config::Options;
 pub use server::{Server, ServerError, Stopper};
 
 /// The stack of every thread that serves a client. Address space, of which only what is touched becomes memory; small

@@ -5,7 +5,7 @@ mod support;
 use std::net::SocketAddr;
 use std::thread;
 
-use support::program::OWN_THREADS;
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually, raw};
 
 const THREADS: usize = 4;

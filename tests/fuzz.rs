@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Instant;
 
 use support::cases::{CLOSE, PING, TEXT};
-use support::program::OWN_THREADS;
-use support::random::{Random, seed};
 use support::raw::{frame, handshake};
+use support::rng::{Random, seed};
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually};
 
 /// Cases between two looks at the server's health.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use support::program::OWN_THREADS;
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually, raw};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_threadchat");

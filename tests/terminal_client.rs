@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
-use support::{Host, SOON, deadline, eventually, fake, options};
+use support::{Host, SOON, deadline, eventually, fake_server, options};
 use threadchat::Options;
 use tungstenite::Message;
 
@@ -236,7 +236,7 @@ fn commands_are_answered_above_the_prompt() {
 #[test]
 fn nothing_that_a_server_says_drives_the_terminal() {
     let _deadline = deadline(60);
-    let (address, server) = fake::serve(|mut socket| {
+    let (address, server) = fake_server::serve(|mut socket| {
         let hostile = r"\u001b[2J\u001b]0;title\u0007\u009b31m\r\nforged";
         for told in [
             r#"{"type":"welcome","name":"HOSTILE","users":1}"#,

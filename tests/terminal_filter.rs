@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
-use support::{Client, Host, deadline, fake, options};
+use support::{Client, Host, deadline, fake_server, options};
 use threadchat::Options;
 use tungstenite::Message;
 use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
@@ -213,7 +213,7 @@ fn a_server_that_goes_ends_it_with_an_error() {
     assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{said}");
     assert!(said.contains("the server closed the connection"), "{said}");
 
-    let (address, server) = fake::serve(drop);
+    let (address, server) = fake_server::serve(drop);
     let mut filter = Filter::start(&[&url(address)]);
     let (code, said) = filter.end();
     assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{said}");
@@ -277,11 +277,11 @@ fn a_server_that_reads_late_is_heard_meanwhile() {
     // This doesn't fit into the sockets' buffers, and the server reads nothing before all of it was heard.
     let long = "x".repeat(8000);
     let message = format!(r#"{{"type":"message","from":"server","text":"{long}"}}"#);
-    let (address, server) = fake::serve(move |mut socket| {
+    let (address, server) = fake_server::serve(move |mut socket| {
         for _ in 0..SAID {
             socket.send(Message::text(&message)).expect("it reads");
         }
-        assert_eq!(fake::let_leave(&mut socket), SAID);
+        assert_eq!(fake_server::let_leave(&mut socket), SAID);
     });
     let mut filter = Filter::start(&[&url(address)]);
     let mut input = filter.input.take().expect("is open");
@@ -301,7 +301,7 @@ fn a_server_that_reads_late_is_heard_meanwhile() {
 fn no_more_is_said_than_the_server_lets_wait_for_a_client() {
     const SAID: usize = 50_000;
     let _deadline = deadline(60);
-    let (address, server) = fake::serve(|mut socket| {
+    let (address, server) = fake_server::serve(|mut socket| {
         let (mut said, mut waits) = (0, 0);
         while let Ok(message) = socket.read() {
             match message {
@@ -331,14 +331,14 @@ fn no_more_is_said_than_the_server_lets_wait_for_a_client() {
 fn pings_are_answered() {
     let _deadline = deadline(60);
     let (answered, answer) = mpsc::channel();
-    let (address, server) = fake::serve(move |mut socket| {
+    let (address, server) = fake_server::serve(move |mut socket| {
         socket
             .send(Message::Ping("here?".into()))
             .expect("it reads");
         answered
             .send(socket.read().expect("an answer"))
             .expect("the test waits");
-        fake::let_leave(&mut socket);
+        fake_server::let_leave(&mut socket);
     });
     let mut filter = Filter::start(&[&url(address)]);
     assert_eq!(answer.recv(), Ok(Message::Pong("here?".into())));
@@ -351,7 +351,7 @@ fn pings_are_answered() {
 fn what_a_hostile_server_says_is_plain_text() {
     let _deadline = deadline(60);
     let hostile = r"\u001b[2J\u009b31m\r\nforged\u202e";
-    let (address, server) = fake::serve(move |mut socket| {
+    let (address, server) = fake_server::serve(move |mut socket| {
         for told in [
             format!(r#"{{"type":"message","from":"{hostile}","text":"{hostile}"}}"#),
             format!(r#"{{"type":"error","text":"{hostile}"}}"#),

@@ -5,11 +5,11 @@
 pub mod browser;
 pub mod cases;
 pub mod client;
-pub mod fake;
-pub mod program;
-pub mod random;
+pub mod fake_server;
 pub mod raw;
 pub mod readme;
+pub mod rng;
+pub mod server_process;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -21,8 +21,8 @@ use threadchat::{Options, Server, ServerError, Stopper};
 
 pub use browser::Browser;
 pub use client::Client;
-pub use program::Program;
 pub use raw::Raw;
+pub use server_process::Program;
 
 /// For whatever should happen at once: a machine busy with other tests takes its time.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -40,7 +40,7 @@ pub fn deadline(seconds: u64) -> Deadline {
             == Err(mpsc::RecvTimeoutError::Timeout)
         {
             eprintln!("{name}: not done after {seconds} seconds");
-            program::kill_all();
+            server_process::kill_all();
             std::process::exit(101);
         }
     });

@@ -19,7 +19,7 @@ use tungstenite::http::{HeaderValue, StatusCode};
 use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 use tungstenite::{HandshakeError, Message};
 
-use crate::options::Target;
+use crate::cli::Target;
 
 /// How long each address of the server, and then its handshake, may take.
 const PATIENCE: Duration = Duration::from_secs(10);

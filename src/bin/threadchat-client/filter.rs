@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
-use threadchat::plain;
+use threadchat::protocol::plain;
 use threadchat::protocol::{Request, Told};
 
 use crate::Result;
+use crate::cli::Target;
 use crate::connection::{Connection, Ended, Outgoing};
-use crate::lines::{self, Own};
-use crate::options::Target;
+use crate::render::{self as lines, Own};
 
 /// The longest line that is read, so that no input fills the memory. Servers accept far less.
 const MAX_LINE: u64 = 1 << 20;

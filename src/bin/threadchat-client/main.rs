@@ -9,11 +9,11 @@
 
 #![forbid(unsafe_code)]
 
+mod cli;
 mod connection;
 mod filter;
-mod lines;
-mod options;
-mod screen;
+mod printer;
+mod render;
 mod terminal;
 
 use std::io::{self, ErrorKind, Write};
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use threadchat::text::clean;
 
-use options::Command;
+use cli::Command;
 
 /// For a command line that can't be followed.
 const USAGE: u8 = 2;

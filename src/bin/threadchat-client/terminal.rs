@@ -10,15 +10,15 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor};
-use threadchat::plain;
+use threadchat::protocol::plain;
 use threadchat::protocol::{Request, Told};
 use threadchat::text::{MAX_NAME, clean};
 
 use crate::Result;
+use crate::cli::Target;
 use crate::connection::{Connection, Ended, Outgoing, SendError};
-use crate::lines::{self, Own};
-use crate::options::Target;
-use crate::screen::{Gone, Printer, Screen};
+use crate::printer::{Gone, Printer, Screen};
+use crate::render::{self as lines, Own};
 
 /// The first pause before the server is tried again; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

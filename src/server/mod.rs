@@ -26,6 +26,8 @@
 //! - The atomics in `admission` count places and ids, and decide once for each head whether it is given up
 //!   (`tests/limits.rs`, `tests/heads_that_never_end.rs`).
 
+mod admission;
+
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -37,9 +39,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::admission::Admission;
-use crate::dispatcher::{self, BATCH_EVENTS, Event};
-use crate::options::{Options, UsageError};
+use self::admission::Admission;
+use crate::chat::dispatcher::{self, BATCH_EVENTS, Event};
+use crate::config::{Options, UsageError};
 
 /// What may wait for the dispatcher, in bytes, if it were only largest messages; but always eight events.
 const INBOX_BYTES: usize = 64 << 20;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
 
-use crate::dispatcher::BATCH_BYTES;
+use crate::chat::dispatcher::BATCH_BYTES;
 use crate::text::clean;
 
 const HELP: &str = "\

@@ -7,7 +7,7 @@ use tungstenite::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use crate::plain;
+use crate::protocol::plain;
 
 /// The subprotocol that selects JSON.
 pub const JSON_SUBPROTOCOL: &str = "threadchat.json";

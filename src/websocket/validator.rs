@@ -8,7 +8,7 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::leave::Leave;
+use crate::websocket::disconnect::Leave;
 
 /// No header is longer: two bytes, a length of eight, a mask of four (section 5.2).
 const HEADER_BYTES: usize = 14;

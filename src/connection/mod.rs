@@ -11,14 +11,14 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
-use crate::dispatcher::{Event, Newcomer};
-use crate::framing::Framing;
+use crate::chat::dispatcher::{Event, Newcomer};
+use crate::chat::room::Id;
+use crate::config::Options;
 use crate::http::read_until_closed;
-use crate::leave::Leave;
-use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::protocol::{self, Dialect};
-use crate::room::Id;
+use crate::websocket::disconnect::Leave;
+use crate::websocket::validator::Framing;
 
 /// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits several times; 4
 /// KiB made nothing measurably faster, and an idle client cost 3 KB more.

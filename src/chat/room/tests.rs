@@ -33,7 +33,7 @@ impl Heard {
 
     fn ask(&mut self, id: Id, line: &str) -> Vec<(To, Told<'static>)> {
         self.room
-            .handle(id, crate::plain::decode(line), &mut |to, told| {
+            .handle(id, crate::protocol::plain::decode(line), &mut |to, told| {
                 self.told.push((to, owned(told)))
             });
         std::mem::take(&mut self.told)

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::program::OWN_THREADS;
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually};
 
 /// Larger than most, so that what the kernel buffers for a client that does not read is soon full.

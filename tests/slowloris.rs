@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::program::OWN_THREADS;
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually};
 
 fn unfinished(program: &Program, count: usize) -> Vec<Raw> {

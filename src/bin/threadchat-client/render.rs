@@ -1,7 +1,7 @@
 //! What is heard, as lines to read.
 
-use threadchat::plain;
 use threadchat::protocol::Told;
+use threadchat::protocol::plain;
 use threadchat::text::clean;
 
 /// What we are called, told by the server.

@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::ExternalPrinter;
 use threadchat::protocol::Told;
 
-use crate::lines::Style;
+use crate::render::Style;
 
 /// Lines that may wait to be shown. One turn of the screen shows them all, as each turn draws the typed line anew.
 const WAITING: usize = 256;

@@ -11,10 +11,10 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 
 use crate::STACK_BYTES;
+use crate::chat::dispatcher::Event;
+use crate::config::Options;
 use crate::connection::Connection;
-use crate::dispatcher::Event;
 use crate::http::{self, Answer, HeadError, Route, Upgrade};
-use crate::options::Options;
 use crate::outbound::Outbound;
 
 /// Requests that may be unfinished at a time, however few WebSockets may be open: a browser alone has half a dozen.

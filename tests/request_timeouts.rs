@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::cases::TEXT;
-use support::program::OWN_THREADS;
 use support::raw::{frame, handshake};
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually};
 
 #[test]

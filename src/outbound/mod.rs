@@ -29,7 +29,7 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use tungstenite::Bytes;
 
 use crate::STACK_BYTES;
-use crate::leave::Leave;
+use crate::websocket::disconnect::Leave;
 
 /// How long a client that has fallen behind may take none of the bytes that wait for it.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::plain::HELP;
+use crate::protocol::plain::HELP;
 use crate::protocol::{Request, Told};
 use crate::text::{BadName, check_name, clean, shown};
 

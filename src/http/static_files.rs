@@ -17,12 +17,12 @@ const POLICY: &str = "Content-Security-Policy: default-src 'none'; script-src 's
 /// What is at this path, if it is one of the page's.
 pub(crate) fn answer(request: &Request) -> Option<Answer> {
     let (content_type, body) = match request.uri().path() {
-        "/" => ("text/html", include_str!("page/index.html")),
-        "/chat.css" => ("text/css", include_str!("page/chat.css")),
-        "/chat.js" => ("text/javascript", include_str!("page/chat.js")),
-        "/commands.js" => ("text/javascript", include_str!("page/commands.js")),
-        "/log.js" => ("text/javascript", include_str!("page/log.js")),
-        "/people.js" => ("text/javascript", include_str!("page/people.js")),
+        "/" => ("text/html", include_str!("assets/index.html")),
+        "/chat.css" => ("text/css", include_str!("assets/chat.css")),
+        "/chat.js" => ("text/javascript", include_str!("assets/chat.js")),
+        "/commands.js" => ("text/javascript", include_str!("assets/commands.js")),
+        "/log.js" => ("text/javascript", include_str!("assets/message_log.js")),
+        "/people.js" => ("text/javascript", include_str!("assets/user_list.js")),
         _ => return None,
     };
     let tag = tag(body);

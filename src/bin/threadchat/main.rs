@@ -2,15 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+mod log_writer;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{panic, thread};
 
+use crate::log_writer::Journal;
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
-use threadchat::journal::Journal;
-use threadchat::options::{Command, Logging};
+use threadchat::config::{Command, Logging};
 use threadchat::{Options, Server};
 
 /// For a command line that can't be followed.

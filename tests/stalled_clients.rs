@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::program::OWN_THREADS;
+use support::server_process::OWN_THREADS;
 use support::{Client, Program, Raw, deadline, eventually};
 
 const CHATTING: usize = 32;

@@ -12,9 +12,9 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
-use crate::dispatcher::Newcomer;
-use crate::options::Options;
-use crate::page;
+use super::static_files;
+use crate::chat::dispatcher::Newcomer;
+use crate::config::Options;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
 use crate::text::shown;
 
@@ -232,7 +232,7 @@ fn malformed(error: Error) -> Answer {
 
 /// Where a request leads. No I/O.
 pub(crate) fn route(mut request: Request, options: &Options) -> Route {
-    if let Some(page) = page::answer(&request) {
+    if let Some(page) = static_files::answer(&request) {
         return Route::Answer(page);
     }
     match request.uri().path() {

@@ -9,10 +9,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::leave::Leave;
+use crate::chat::room::{Id, Next, Room, To};
 use crate::outbound::Outbound;
 use crate::protocol::{self, Dialect, Request, Told};
-use crate::room::{Id, Next, Room, To};
+use crate::websocket::disconnect::Leave;
 
 /// A batch ends when it holds this many bytes of frames: enough to make one write per client worth its price, little
 /// enough for the socket buffer of a client that reads to take at once.

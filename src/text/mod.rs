@@ -1,0 +1,5 @@
+//! Texts and names.
+
+mod sanitize;
+
+pub use sanitize::*;
