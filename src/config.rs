@@ -11,8 +11,8 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
 
-use crate::chat::dispatcher::BATCH_BYTES;
-use crate::text::clean;
+use crate::chat::dispatcher::MAX_BATCH_BYTES;
+use crate::text::sanitize;
 
 const HELP: &str = "\
 threadchat, a WebSocket chat server on plain threads
@@ -41,14 +41,14 @@ const MAX_MESSAGE: usize = 256 << 20;
 
 /// What a [`Server`](crate::Server) is told.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct Config {
     /// Where to respond. Port 0 takes any free port.
     pub listen: SocketAddr,
     /// How many WebSockets may be open at a time; at least 1.
     pub max_connections: usize,
     /// The largest message accepted from a client, in bytes; 1 to 256 MiB.
     pub max_message: usize,
-    /// What may wait for one client, in bytes. `None`: [`Options::backlog`] derives it.
+    /// What may wait for one client, in bytes. `None`: [`Config::backlog`] derives it.
     pub max_backlog: Option<usize>,
     /// How long a client may be silent before it is pinged, and then again before it is gone. `None`: for ever.
     pub ping: Option<Duration>,
@@ -58,9 +58,9 @@ pub struct Options {
     pub allow_origin: Vec<String>,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for Config {
+    fn default() -> Config {
+        Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 1000,
             max_message: 64 << 10,
@@ -72,7 +72,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl Config {
     /// What may wait for one client, in bytes: as told, or 1 MiB, or four of the largest messages where that is more.
     pub fn backlog(&self) -> usize {
         self.max_backlog
@@ -109,7 +109,7 @@ impl Options {
     fn least_backlog(&self) -> usize {
         self.max_message
             .saturating_mul(2)
-            .saturating_add(2 * BATCH_BYTES)
+            .saturating_add(2 * MAX_BATCH_BYTES)
     }
 }
 
@@ -117,7 +117,7 @@ impl Options {
 #[derive(Debug, PartialEq)]
 pub enum Command {
     /// Serve until stopped.
-    Serve(Options, Logging),
+    Serve(Config, Logging),
     /// Print this to stdout.
     Print(String),
 }
@@ -146,7 +146,7 @@ impl std::error::Error for UsageError {}
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> UsageError {
         // An argument may contain line breaks, and this is one line.
-        UsageError(clean(&error.to_string()).into_owned())
+        UsageError(sanitize(&error.to_string()).into_owned())
     }
 }
 
@@ -158,7 +158,7 @@ impl Command {
     /// An unknown option, a missing value, or one that makes no sense.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
         let mut parser = Parser::from_args(args);
-        let mut options = Options::default();
+        let mut options = Config::default();
         let mut logging = Logging {
             level: LevelFilter::Info,
             file: None,
@@ -217,7 +217,7 @@ fn wrong(option: &str, value: &str, wanted: &str) -> UsageError {
     UsageError(format!("{option} {value:?}: must be {wanted}"))
 }
 
-/// Unlike [`Options::check`], which also guards those who embed a server, this can quote what was typed.
+/// Unlike [`Config::check`], which also guards those who embed a server, this can quote what was typed.
 fn number<T: FromStr + PartialOrd + fmt::Display>(
     option: &str,
     parser: &mut Parser,
@@ -268,7 +268,7 @@ mod tests {
         Command::parse(line.split_whitespace().map(OsString::from))
     }
 
-    fn options(line: &str) -> Options {
+    fn options(line: &str) -> Config {
         match parse(line) {
             Ok(Command::Serve(options, _)) => options,
             other => panic!("{line}: {other:?}"),
@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn nothing_said_gives_the_defaults() {
-        assert_eq!(options(""), Options::default());
-        assert_eq!(Options::default().backlog(), 1 << 20);
+        assert_eq!(options(""), Config::default());
+        assert_eq!(Config::default().backlog(), 1 << 20);
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
              --allow-origin https://a.example --allow-origin https://b.example",
         );
-        let expected = Options {
+        let expected = Config {
             listen: SocketAddr::from(([127, 0, 0, 2], 99)),
             max_connections: 5,
             max_message: 1000,
@@ -302,7 +302,7 @@ mod tests {
             file: Some("chat.log".into()),
         };
         let line = "--log-level debug --log-file chat.log";
-        assert_eq!(parse(line), Ok(Command::Serve(Options::default(), logging)));
+        assert_eq!(parse(line), Ok(Command::Serve(Config::default(), logging)));
     }
 
     #[test]

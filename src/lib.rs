@@ -34,14 +34,14 @@
 //! # Embedding it
 //!
 //! ```
-//! use threadchat::{Options, Server};
+//! use threadchat::{Config, Server};
 //!
-//! let options = Options { listen: ([127, 0, 0, 1], 0).into(), ..Options::default() };
+//! let options = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
 //! let server = Server::bind(options)?;
 //! println!("chat at ws://{}/chat", server.local_addr());
-//! let stopper = server.stopper();
+//! let stopper = server.shutdown_handle();
 //! let acceptor = std::thread::spawn(move || server.run());
-//! stopper.stop();
+//! stopper.shutdown();
 //! acceptor.join().expect("run does not panic")?;
 //! # Ok::<(), threadchat::ServerError>(())
 //! ```
@@ -62,13 +62,13 @@ pub mod protocol;
 mod server;
 pub mod text;
 
-pub use config::Options;
-pub use server::{Server, ServerError, Stopper};
+pub use config::Config;
+pub use server::{Server, ServerError, ShutdownHandle};
 
 /// The stack of every thread that serves a client. Address space, of which only what is touched becomes memory; small
 /// enough for thousands of them in the 3 GiB that a 32-bit board has. JSON that is nested as deeply as it may be takes
 /// under 96 KiB of it, and several times that without optimisation (`tests/json.rs`).
-const STACK_BYTES: usize = if cfg!(debug_assertions) {
+const CLIENT_STACK_SIZE: usize = if cfg!(debug_assertions) {
     1 << 20
 } else {
     256 << 10

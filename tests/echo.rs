@@ -3,7 +3,7 @@
 mod support;
 
 use support::{Client, Host, deadline, options};
-use threadchat::Options;
+use threadchat::Config;
 use tungstenite::Message;
 
 #[test]
@@ -42,7 +42,7 @@ fn nothing_is_added_and_nothing_is_a_command() {
 fn messages_up_to_the_limit_pass() {
     let _deadline = deadline(120);
     let max_message = 16 << 20;
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         max_message,
         ..options()
     });

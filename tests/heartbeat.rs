@@ -5,12 +5,12 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Client, Host, Program, Raw, deadline, eventually, options, raw};
-use threadchat::Options;
+use threadchat::Config;
 
 const PING: Duration = Duration::from_secs(1);
 
 fn host() -> Host {
-    Host::with(Options {
+    Host::with(Config {
         ping: Some(PING),
         ..options()
     })
@@ -82,7 +82,7 @@ fn any_byte_counts_as_life() {
 #[test]
 fn ping_0_never_pings() {
     let _deadline = deadline(60);
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         ping: None,
         ..options()
     });

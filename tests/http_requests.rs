@@ -9,7 +9,7 @@ use support::raw::{frame, handshake};
 use support::{Client, Host, Raw, deadline, eventually, options};
 
 /// Most bytes of a head.
-const HEAD_BYTES: usize = 8 << 10;
+const MAX_HEAD_SIZE: usize = 8 << 10;
 
 /// A plain HTTP answer in its parts.
 struct Answer {
@@ -75,7 +75,7 @@ fn but(instead_of: &str, this: &str) -> String {
 #[test]
 fn every_answer_of_the_table_arrives_whole() {
     let _deadline = deadline(120);
-    let host = Host::with(threadchat::Options {
+    let host = Host::with(threadchat::Config {
         allow_origin: vec!["https://chat.example".into()],
         ..options()
     });
@@ -198,15 +198,15 @@ fn a_head_has_8_kib_and_124_lines() {
     let _deadline = deadline(60);
     let host = Host::start();
     let mut raw = Raw::connect(host.address);
-    raw.send(head_of(HEAD_BYTES).as_bytes());
+    raw.send(head_of(MAX_HEAD_SIZE).as_bytes());
     assert!(raw.head().starts_with("HTTP/1.1 101 "));
     let lines = "X-Line: 1\r\n".repeat(200);
     for request in [
-        head_of(HEAD_BYTES + 1),
-        head_of(20 * HEAD_BYTES),
+        head_of(MAX_HEAD_SIZE + 1),
+        head_of(20 * MAX_HEAD_SIZE),
         handshake("/echo", &lines),
-        format!("GET /{}", "x".repeat(HEAD_BYTES)),
-        format!("{}\n", " ".repeat(HEAD_BYTES)),
+        format!("GET /{}", "x".repeat(MAX_HEAD_SIZE)),
+        format!("{}\n", " ".repeat(MAX_HEAD_SIZE)),
     ] {
         let answer = ask(host.address, request.as_bytes());
         let refused = if request.starts_with("GET") { 431 } else { 400 };
@@ -315,7 +315,7 @@ fn one_request_gets_one_answer() {
 #[test]
 fn one_client_too_many_is_told_to_try_again() {
     let _deadline = deadline(60);
-    let host = Host::with(threadchat::Options {
+    let host = Host::with(threadchat::Config {
         max_connections: 1,
         ..options()
     });

@@ -3,11 +3,11 @@
 mod support;
 
 use support::{Client, Host, deadline};
-use threadchat::protocol::Told;
+use threadchat::protocol::ServerEvent;
 use tungstenite::http::HeaderValue;
 
 /// What the next message says.
-fn told(client: &mut Client) -> Told<'static> {
+fn told(client: &mut Client) -> ServerEvent<'static> {
     let text = client.hear();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -70,7 +70,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     let mut json = Client::json(host.address, "/chat");
     assert_eq!(
         told(&mut json),
-        Told::Welcome {
+        ServerEvent::Welcome {
             name: "user0".into(),
             users: 1
         }
@@ -78,7 +78,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     let mut plain = host.client();
     assert_eq!(
         told(&mut json),
-        Told::Joined {
+        ServerEvent::Joined {
             name: "user1".into(),
             users: 2
         }
@@ -87,7 +87,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     plain.say("from plain");
     assert_eq!(
         told(&mut json),
-        Told::Message {
+        ServerEvent::Message {
             from: "user1".into(),
             text: "from plain".into()
         }
@@ -96,7 +96,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     let text = "/nick \"not\" a command".into();
     assert_eq!(
         told(&mut json),
-        Told::Message {
+        ServerEvent::Message {
             from: "user0".into(),
             text
         }
@@ -104,7 +104,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     json.say(r#"{"type":"action","text":"waves"}"#);
     assert_eq!(
         told(&mut json),
-        Told::Action {
+        ServerEvent::Action {
             from: "user0".into(),
             text: "waves".into()
         }
@@ -112,13 +112,13 @@ fn both_kinds_share_one_chat_and_one_order() {
     json.say(r#"{"type":"rename","name":"alice"}"#);
     assert_eq!(
         told(&mut json),
-        Told::Renamed {
+        ServerEvent::Renamed {
             from: "user0".into(),
             to: "alice".into()
         }
     );
     json.say(r#"{"type":"whisper","to":"user1","text":"psst"}"#);
-    let whisper = |from: &'static str, to: &'static str| Told::Whisper {
+    let whisper = |from: &'static str, to: &'static str| ServerEvent::Whisper {
         from: from.into(),
         to: to.into(),
         text: "psst".into(),
@@ -130,13 +130,15 @@ fn both_kinds_share_one_chat_and_one_order() {
     json.say(r#"{"type":"who"}"#);
     assert_eq!(
         told(&mut json),
-        Told::Who {
+        ServerEvent::Who {
             names: vec!["alice".into(), "user1".into()],
             users: 2
         }
     );
     json.say(r#"{"type":"help"}"#);
-    assert!(matches!(told(&mut json), Told::Help { text } if text.contains("/whisper NAME TEXT")));
+    assert!(
+        matches!(told(&mut json), ServerEvent::Help { text } if text.contains("/whisper NAME TEXT"))
+    );
 
     let lines = [
         "[user1]: from plain",
@@ -152,7 +154,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     plain.leave();
     assert_eq!(
         told(&mut json),
-        Told::Left {
+        ServerEvent::Left {
             name: "user1".into(),
             users: 1
         }
@@ -166,12 +168,12 @@ fn what_is_wrong_is_answered_and_the_connection_stays() {
     let mut json = Client::json(host.address, "/chat?name=user7");
     assert_eq!(
         told(&mut json),
-        Told::Welcome {
+        ServerEvent::Welcome {
             name: "user0".into(),
             users: 1
         }
     );
-    assert!(matches!(told(&mut json), Told::Error { text } if text.contains("reserved")));
+    assert!(matches!(told(&mut json), ServerEvent::Error { text } if text.contains("reserved")));
     for (message, why) in [
         ("hello", "JSON object"),
         (r#"{"type":"message""#, "EOF"),
@@ -185,14 +187,14 @@ fn what_is_wrong_is_answered_and_the_connection_stays() {
     ] {
         json.say(message);
         match told(&mut json) {
-            Told::Error { text } => assert!(text.contains(why), "{message}: {text}"),
+            ServerEvent::Error { text } => assert!(text.contains(why), "{message}: {text}"),
             other => panic!("{message}: {other:?}"),
         }
     }
     json.say(r#"{"type":"message","text":"still here"}"#);
     assert_eq!(
         told(&mut json),
-        Told::Message {
+        ServerEvent::Message {
             from: "user0".into(),
             text: "still here".into()
         }
@@ -231,7 +233,7 @@ fn both_kinds_see_the_same_order_under_load() {
         }
         let mut objects = Vec::new();
         while objects.len() < 6 * EACH {
-            if let Told::Message { from, text } = told(&mut json) {
+            if let ServerEvent::Message { from, text } = told(&mut json) {
                 objects.push((from.into_owned(), text.into_owned()));
             }
         }
@@ -260,8 +262,8 @@ fn the_deepest_nesting_is_no_harm() {
             let nested = open.repeat(depth) + "1" + &close.repeat(depth);
             json.say(&format!(r#"{{"x":{nested},"type":"who"}}"#));
             match told(&mut json) {
-                Told::Who { users: 1, .. } => assert!(depth < 128, "{depth}"),
-                Told::Error { text } => {
+                ServerEvent::Who { users: 1, .. } => assert!(depth < 128, "{depth}"),
+                ServerEvent::Error { text } => {
                     assert!(depth > 100 && text.contains("recursion"), "{depth}: {text}")
                 }
                 other => panic!("{depth}: {other:?}"),

@@ -5,12 +5,12 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Client, Host, Raw, deadline, eventually, options, raw};
-use threadchat::Options;
+use threadchat::Config;
 
 #[test]
 fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
     let _deadline = deadline(60);
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         max_connections: 2,
         ..options()
     });
@@ -44,7 +44,7 @@ fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
 fn who_sends_too_fast_is_slowed_and_loses_nothing() {
     let _deadline = deadline(60);
     let rate = 20;
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         rate_limit: Some(rate),
         ..options()
     });
@@ -81,7 +81,7 @@ fn only_allowed_origins_may_connect() {
         "https://chat.example".to_owned(),
         "http://localhost:3000".to_owned(),
     ];
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         allow_origin,
         ..options()
     });

@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::{Browser, Client, Host, Raw, deadline, eventually, options};
-use threadchat::Options;
+use threadchat::Config;
 
 /// What the page is made of, with the media types.
 const FILES: [(&str, &str); 6] = [
@@ -42,7 +42,7 @@ fn every_file_has_its_headers() {
         let is = |name, value: &str| assert_eq!(header(&head, name), Some(value), "{path}");
         is("Content-Type", &format!("{media_type}; charset=utf-8"));
         is("Content-Length", &body.len().to_string());
-        is("X-Content-Type-Options", "nosniff");
+        is("X-Content-Type-Config", "nosniff");
         is("Referrer-Policy", "no-referrer");
         is("Cache-Control", "no-cache");
         let policy = header(&head, "Content-Security-Policy").expect("there is a policy");
@@ -199,7 +199,7 @@ fn a_message_over_the_limit_comes_back() {
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         max_message: 1000,
         ..options()
     });
@@ -236,7 +236,7 @@ fn the_page_comes_back_when_the_server_does() {
     page.until("document.getElementById('text-refusal').textContent.includes('Not connected')");
     page.until("document.getElementById('text').value === 'too early'");
 
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         listen,
         ..options()
     });

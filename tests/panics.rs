@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use support::{Client, Host, Raw, deadline, eventually, options};
-use threadchat::{Options, ServerError};
+use threadchat::{Config, ServerError};
 
 /// What a record must contain to make the logger panic.
 static TRIGGERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -68,7 +68,7 @@ fn in_a_connections_thread_it_ends_that_connection_with_1011() {
 #[test]
 fn in_a_writer_thread_it_ends_that_connection() {
     let _deadline = deadline(60);
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         max_backlog: Some(64 << 20),
         ..options()
     });

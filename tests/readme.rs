@@ -7,7 +7,7 @@ use std::process::Command;
 
 use support::readme::{README, block};
 use support::{Client, Host, Program, deadline, most_memory};
-use threadchat::protocol::{Request, Told};
+use threadchat::protocol::{ClientCommand, ServerEvent};
 
 fn help() -> String {
     let help = Command::new(env!("CARGO_BIN_EXE_threadchat"))
@@ -29,10 +29,10 @@ fn examples() -> impl Iterator<Item = &'static str> {
 fn every_json_example_is_a_message_of_the_protocol() {
     let mut count = 0;
     for example in examples() {
-        let told =
-            serde_json::from_str::<Told<'_>>(example).map(|told| serde_json::to_string(&told));
-        let asked =
-            serde_json::from_str::<Request<'_>>(example).map(|asked| serde_json::to_string(&asked));
+        let told = serde_json::from_str::<ServerEvent<'_>>(example)
+            .map(|told| serde_json::to_string(&told));
+        let asked = serde_json::from_str::<ClientCommand<'_>>(example)
+            .map(|asked| serde_json::to_string(&asked));
         let again = [told.ok(), asked.ok()]
             .into_iter()
             .flatten()

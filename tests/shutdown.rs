@@ -89,7 +89,7 @@ fn an_embedded_server_returns_from_run() {
     assert!(stopping.join().expect("no panic").is_ok());
     assert!(TcpStream::connect(address).is_err());
     // Once more is no harm.
-    stopper.stop();
+    stopper.shutdown();
 }
 
 #[test]

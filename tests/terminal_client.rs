@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use support::{Host, SOON, deadline, eventually, fake_server, options};
-use threadchat::Options;
+use threadchat::Config;
 use tungstenite::Message;
 
 const UP: &str = "\x1b[A";
@@ -316,7 +316,7 @@ fn a_server_that_comes_back_is_found_again_and_the_name_kept() {
     terminal.shows("* That was not sent: there is no connection.");
     terminal.shows("* Still disconnected: can't connect");
 
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         listen: address,
         ..options()
     });

@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
 use support::{Client, Host, deadline, fake_server, options};
-use threadchat::Options;
+use threadchat::Config;
 use tungstenite::Message;
 use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
@@ -232,7 +232,7 @@ fn no_server_and_refusals_are_one_line() {
     assert_eq!(code, Some(1));
     assert!(said.contains("threadchat.json"), "{said}");
 
-    let host = Host::with(Options {
+    let host = Host::with(Config {
         max_connections: 1,
         ..options()
     });

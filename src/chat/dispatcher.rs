@@ -11,24 +11,24 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::chat::room::{Id, Next, Room, To};
 use crate::outbound::Outbound;
-use crate::protocol::{self, Dialect, Request, Told};
-use crate::websocket::disconnect::Leave;
+use crate::protocol::{self, ClientCommand, Dialect, ServerEvent};
+use crate::websocket::disconnect::DisconnectReason;
 
 /// A batch ends when it holds this many bytes of frames: enough to make one write per client worth its price, little
 /// enough for the socket buffer of a client that reads to take at once.
-pub(crate) const BATCH_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BATCH_BYTES: usize = 64 << 10;
 
 /// A batch ends after this many events too: what they cause may be for one client alone, and then the batch would never
 /// be full. About as many short messages as fill it.
-pub(crate) const BATCH_EVENTS: usize = 1024;
+pub(crate) const MAX_BATCH_EVENTS: usize = 1024;
 
 /// How long a batch may wait to get as many events as the one before it. When clients answer each other, that saves one
 /// write per client for each batch that would have been small: 32 in ping-pong deliver a fifth more for a quarter less
 /// processor time. Far less than anybody notices; and a chat in which nobody speaks at the same time never waits.
-const BATCH_PAUSE: Duration = Duration::from_micros(150);
+const BATCH_LINGER: Duration = Duration::from_micros(150);
 
 /// How long a client may take to answer a Close of the dispatcher's before it is cut off.
-const CLOSE_GRACE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the dispatcher is told by the other threads.
 pub(crate) enum Event {
@@ -37,14 +37,14 @@ pub(crate) enum Event {
         id: Id,
         outbound: Arc<Outbound>,
         /// What a chat client is. `None` for one that only wants its echo.
-        chat: Option<Newcomer>,
+        chat: Option<JoinRequest>,
     },
     /// A chat client asks for something.
-    Asked(Id, Request<'static>),
+    Asked(Id, ClientCommand<'static>),
     /// A WebSocket's thread is done with it.
     Left {
         id: Id,
-        why: Leave,
+        why: DisconnectReason,
         /// The Close to send behind all that the client was to hear, which its own thread can't know.
         close: Option<Bytes>,
     },
@@ -55,14 +55,14 @@ pub(crate) enum Event {
 }
 
 /// A new chat client.
-pub(crate) struct Newcomer {
+pub(crate) struct JoinRequest {
     pub(crate) dialect: Dialect,
     /// The name it asks for.
     pub(crate) name: Option<String>,
 }
 
 /// One line of the connection list.
-struct Seat {
+struct Session {
     outbound: Arc<Outbound>,
     dialect: Option<Dialect>,
     /// How much of its dialect's batch this client has been sent, or was not here for.
@@ -80,8 +80,8 @@ struct Batch {
 /// The connection list, and what is still to be sent to it. No part of the [`Dispatcher`]'s own fields, so that the
 /// room can call it.
 #[derive(Default)]
-struct Audience {
-    seats: HashMap<Id, Seat>,
+struct Sessions {
+    seats: HashMap<Id, Session>,
     /// One for each dialect, in the order of [`Dialect::ALL`].
     batches: [Batch; Dialect::ALL.len()],
 }
@@ -89,7 +89,7 @@ struct Audience {
 /// The thread's own state.
 struct Dispatcher {
     room: Room,
-    audience: Audience,
+    audience: Sessions,
     /// Who was sent a Close, and by when it must have left. One grace for all, so the first is due first.
     closing: VecDeque<(Instant, Id)>,
     stopping: bool,
@@ -99,7 +99,7 @@ struct Dispatcher {
 pub(crate) fn run(inbox: &Receiver<Event>) {
     let mut dispatcher = Dispatcher {
         room: Room::default(),
-        audience: Audience::default(),
+        audience: Sessions::default(),
         closing: VecDeque::new(),
         stopping: false,
     };
@@ -113,10 +113,10 @@ impl Dispatcher {
     /// Handles an event and those behind it, and sends everybody what came of them. Waits a little for as many as are
     /// expected. Returns how many it handled.
     fn batch(&mut self, first: Event, expected: usize, inbox: &Receiver<Event>) -> usize {
-        let due = Instant::now() + BATCH_PAUSE;
+        let due = Instant::now() + BATCH_LINGER;
         self.handle(first);
         let mut events = 1;
-        while events < BATCH_EVENTS && !self.audience.batch_is_full() {
+        while events < MAX_BATCH_EVENTS && !self.audience.batch_is_full() {
             let next = if events < expected {
                 inbox.recv_deadline(due).ok()
             } else {
@@ -146,9 +146,9 @@ impl Dispatcher {
                     self.closing.pop_front();
                     if let Some(seat) = self.audience.seats.get(&id) {
                         seat.outbound.cut(if self.stopping {
-                            Leave::Shutdown
+                            DisconnectReason::ServerShutdown
                         } else {
-                            Leave::NoReply
+                            DisconnectReason::CloseTimeout
                         });
                     }
                 }
@@ -179,8 +179,8 @@ impl Dispatcher {
         }
     }
 
-    fn asked(&mut self, id: Id, request: Request<'_>) {
-        if let (Request::Quit, Some(name)) = (&request, self.room.name(id)) {
+    fn asked(&mut self, id: Id, request: ClientCommand<'_>) {
+        if let (ClientCommand::Quit, Some(name)) = (&request, self.room.name(id)) {
             log::info!("{name} quits; {} stay", self.room.users() - 1);
         }
         let audience = &mut self.audience;
@@ -192,13 +192,13 @@ impl Dispatcher {
         }
     }
 
-    fn open(&mut self, id: Id, outbound: Arc<Outbound>, chat: Option<Newcomer>) {
+    fn open(&mut self, id: Id, outbound: Arc<Outbound>, chat: Option<JoinRequest>) {
         let peer = outbound.peer();
         let dialect = chat.as_ref().map(|newcomer| newcomer.dialect);
         outbound.begin();
         self.audience.insert(
             id,
-            Seat {
+            Session {
                 outbound,
                 dialect,
                 seen: 0,
@@ -222,7 +222,7 @@ impl Dispatcher {
         );
     }
 
-    fn left(&mut self, id: Id, why: Leave, close: Option<Bytes>) {
+    fn left(&mut self, id: Id, why: DisconnectReason, close: Option<Bytes>) {
         self.audience.send_unseen(id, &[]);
         let Some(seat) = self.audience.remove(id) else {
             return;
@@ -231,7 +231,11 @@ impl Dispatcher {
         if let Some(close) = close {
             seat.outbound.close(close);
         }
-        let why = if self.stopping { Leave::Shutdown } else { why };
+        let why = if self.stopping {
+            DisconnectReason::ServerShutdown
+        } else {
+            why
+        };
         match self.room.name(id) {
             Some(name) => log::info!(
                 "{name} left from {peer}: {why}; {} here",
@@ -248,13 +252,13 @@ impl Dispatcher {
         self.audience.send_unseen(id, &[]);
         if let Some(seat) = self.audience.seats.get(&id) {
             seat.outbound.close(protocol::close(code, reason));
-            self.closing.push_back((Instant::now() + CLOSE_GRACE, id));
+            self.closing.push_back((Instant::now() + CLOSE_TIMEOUT, id));
         }
     }
 }
 
 /// Nobody is left at the end, except when the thread panics: then nobody may stay in a chat that has gone deaf.
-impl Drop for Audience {
+impl Drop for Sessions {
     fn drop(&mut self) {
         for seat in self.seats.values() {
             seat.outbound
@@ -264,8 +268,8 @@ impl Drop for Audience {
     }
 }
 
-impl Audience {
-    fn insert(&mut self, id: Id, mut seat: Seat) {
+impl Sessions {
+    fn insert(&mut self, id: Id, mut seat: Session) {
         if let Some(dialect) = seat.dialect {
             let batch = &mut self.batches[dialect as usize];
             batch.speakers += 1;
@@ -274,7 +278,7 @@ impl Audience {
         self.seats.insert(id, seat);
     }
 
-    fn remove(&mut self, id: Id) -> Option<Seat> {
+    fn remove(&mut self, id: Id) -> Option<Session> {
         let seat = self.seats.remove(&id)?;
         if let Some(dialect) = seat.dialect {
             self.batches[dialect as usize].speakers -= 1;
@@ -282,7 +286,7 @@ impl Audience {
         Some(seat)
     }
 
-    fn tell(&mut self, to: To, told: &Told<'_>) {
+    fn tell(&mut self, to: To, told: &ServerEvent<'_>) {
         match to {
             To::All => self.append(told),
             To::One(id) => {
@@ -305,7 +309,7 @@ impl Audience {
     }
 
     /// Adds to the batches, encoded once for each dialect that somebody speaks.
-    fn append(&mut self, told: &Told<'_>) {
+    fn append(&mut self, told: &ServerEvent<'_>) {
         for (dialect, batch) in Dialect::ALL.into_iter().zip(&mut self.batches) {
             if batch.speakers > 0 {
                 protocol::encode(dialect, told, &mut batch.frames);
@@ -330,7 +334,7 @@ impl Audience {
     fn batch_is_full(&self) -> bool {
         self.batches
             .iter()
-            .any(|batch| batch.frames.len() >= BATCH_BYTES)
+            .any(|batch| batch.frames.len() >= MAX_BATCH_BYTES)
     }
 
     /// Hands the batches to everybody: one buffer for all who speak a dialect.
@@ -338,7 +342,7 @@ impl Audience {
         let shared = self.batches.each_mut().map(|batch| {
             let frames = Bytes::copy_from_slice(&batch.frames);
             batch.frames.clear();
-            batch.frames.shrink_to(2 * BATCH_BYTES);
+            batch.frames.shrink_to(2 * MAX_BATCH_BYTES);
             frames
         });
         if shared.iter().all(Bytes::is_empty) {

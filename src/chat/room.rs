@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::protocol::plain::HELP;
-use crate::protocol::{Request, Told};
-use crate::text::{BadName, check_name, clean, shown};
+use crate::protocol::{ClientCommand, ServerEvent};
+use crate::text::{NameError, sanitize, shown, validate_name};
 
 /// One connection, for as long as the server runs. Later connections have higher numbers.
 pub(crate) type Id = u64;
 
 /// How many names a list of those here holds before it only counts.
-const WHO_NAMES: usize = 100;
+const MAX_LISTED_NAMES: usize = 100;
 
 /// Who is to be told.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,7 +59,7 @@ impl Room {
         &mut self,
         id: Id,
         wanted: Option<&str>,
-        tell: &mut impl FnMut(To, &Told<'_>),
+        tell: &mut impl FnMut(To, &ServerEvent<'_>),
     ) {
         let counted = format!("user{}", self.next);
         self.next += 1;
@@ -72,14 +72,14 @@ impl Room {
         let users = self.members.len() + 1;
         tell(
             To::Others(id),
-            &Told::Joined {
+            &ServerEvent::Joined {
                 name: (&name).into(),
                 users,
             },
         );
         tell(
             To::One(id),
-            &Told::Welcome {
+            &ServerEvent::Welcome {
                 name: (&name).into(),
                 users,
             },
@@ -91,12 +91,12 @@ impl Room {
     }
 
     /// A member is gone. Does nothing for one that was none.
-    pub(crate) fn leave(&mut self, id: Id, tell: &mut impl FnMut(To, &Told<'_>)) {
+    pub(crate) fn leave(&mut self, id: Id, tell: &mut impl FnMut(To, &ServerEvent<'_>)) {
         if let Some(name) = self.members.remove(&id) {
             self.by_name.remove(&name.to_ascii_lowercase());
             tell(
                 To::Others(id),
-                &Told::Left {
+                &ServerEvent::Left {
                     name: name.into(),
                     users: self.members.len(),
                 },
@@ -108,48 +108,53 @@ impl Room {
     pub(crate) fn handle(
         &mut self,
         id: Id,
-        request: Request<'_>,
-        tell: &mut impl FnMut(To, &Told<'_>),
+        request: ClientCommand<'_>,
+        tell: &mut impl FnMut(To, &ServerEvent<'_>),
     ) -> Next {
         let Some(name) = self.members.get(&id) else {
             return Next::Stays;
         };
         let from: Cow<'_, str> = name.into();
         match request {
-            Request::Message { text } => tell(
+            ClientCommand::Message { text } => tell(
                 To::All,
-                &Told::Message {
+                &ServerEvent::Message {
                     from,
-                    text: clean(&text),
+                    text: sanitize(&text),
                 },
             ),
-            Request::Action { text } => tell(
+            ClientCommand::Action { text } => tell(
                 To::All,
-                &Told::Action {
+                &ServerEvent::Action {
                     from,
-                    text: clean(&text),
+                    text: sanitize(&text),
                 },
             ),
-            Request::Whisper { to, text } => self.whisper(id, from, &to, &text, tell),
-            Request::Rename { name } => self.rename(id, &name, tell),
-            Request::Who {} => {
+            ClientCommand::Whisper { to, text } => self.whisper(id, from, &to, &text, tell),
+            ClientCommand::Rename { name } => self.rename(id, &name, tell),
+            ClientCommand::Who {} => {
                 let names = self
                     .members
                     .values()
-                    .take(WHO_NAMES)
+                    .take(MAX_LISTED_NAMES)
                     .map(Cow::from)
                     .collect();
                 tell(
                     To::One(id),
-                    &Told::Who {
+                    &ServerEvent::Who {
                         names,
                         users: self.members.len(),
                     },
                 );
             }
-            Request::Help {} => tell(To::One(id), &Told::Help { text: HELP.into() }),
-            Request::Wrong(what) => tell(To::One(id), &Told::Error { text: clean(&what) }),
-            Request::Quit => {
+            ClientCommand::Help {} => tell(To::One(id), &ServerEvent::Help { text: HELP.into() }),
+            ClientCommand::Invalid(what) => tell(
+                To::One(id),
+                &ServerEvent::Error {
+                    text: sanitize(&what),
+                },
+            ),
+            ClientCommand::Quit => {
                 self.leave(id, tell);
                 return Next::Quits;
             }
@@ -163,7 +168,7 @@ impl Room {
         from: Cow<'_, str>,
         to: &str,
         text: &str,
-        tell: &mut impl FnMut(To, &Told<'_>),
+        tell: &mut impl FnMut(To, &ServerEvent<'_>),
     ) {
         let found = self
             .by_name
@@ -172,17 +177,17 @@ impl Room {
         let Some((&receiver, to)) = found else {
             let nobody = format!(
                 "Nobody here is called {}. /who tells who is here.",
-                clean(&shown(to))
+                sanitize(&shown(to))
             );
             return tell(
                 To::One(id),
-                &Told::Error {
+                &ServerEvent::Error {
                     text: nobody.into(),
                 },
             );
         };
-        let (to, text) = (Cow::from(to), clean(text));
-        let whisper = |sent| Told::Whisper {
+        let (to, text) = (Cow::from(to), sanitize(text));
+        let whisper = |sent| ServerEvent::Whisper {
             from: from.clone(),
             to: to.clone(),
             text: text.clone(),
@@ -195,11 +200,11 @@ impl Room {
         }
     }
 
-    fn rename(&mut self, id: Id, wanted: &str, tell: &mut impl FnMut(To, &Told<'_>)) {
+    fn rename(&mut self, id: Id, wanted: &str, tell: &mut impl FnMut(To, &ServerEvent<'_>)) {
         if self.name(id) == Some(wanted) {
             return tell(
                 To::One(id),
-                &Told::Error {
+                &ServerEvent::Error {
                     text: format!("You are called {wanted} already.").into(),
                 },
             );
@@ -212,7 +217,7 @@ impl Room {
             self.by_name.insert(wanted.to_ascii_lowercase(), id);
             tell(
                 To::All,
-                &Told::Renamed {
+                &ServerEvent::Renamed {
                     from: from.into(),
                     to: wanted.into(),
                 },
@@ -221,18 +226,18 @@ impl Room {
     }
 
     /// Whether this one can be called `wanted`. One's own name may change its case.
-    fn check_free(&self, id: Id, wanted: &str) -> Result<(), BadName> {
-        check_name(wanted)?;
+    fn check_free(&self, id: Id, wanted: &str) -> Result<(), NameError> {
+        validate_name(wanted)?;
         match self.by_name.get(&wanted.to_ascii_lowercase()) {
-            Some(&owner) if owner != id => Err(BadName::Taken),
+            Some(&owner) if owner != id => Err(NameError::Taken),
             _ => Ok(()),
         }
     }
 }
 
-fn cant_be(wanted: &str, why: BadName) -> Told<'static> {
-    Told::Error {
-        text: format!("You can't be called {:?}: {why}.", clean(&shown(wanted))).into(),
+fn cant_be(wanted: &str, why: NameError) -> ServerEvent<'static> {
+    ServerEvent::Error {
+        text: format!("You can't be called {:?}: {why}.", sanitize(&shown(wanted))).into(),
     }
 }
 

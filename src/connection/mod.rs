@@ -11,18 +11,18 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
-use crate::chat::dispatcher::{Event, Newcomer};
+use crate::chat::dispatcher::{Event, JoinRequest};
 use crate::chat::room::Id;
-use crate::config::Options;
+use crate::config::Config;
 use crate::http::read_until_closed;
 use crate::outbound::Outbound;
 use crate::protocol::{self, Dialect};
-use crate::websocket::disconnect::Leave;
-use crate::websocket::validator::Framing;
+use crate::websocket::disconnect::DisconnectReason;
+use crate::websocket::validator::FrameValidator;
 
 /// tungstenite allocates this for each connection and zeroes it before each read. A chat message fits several times; 4
 /// KiB made nothing measurably faster, and an idle client cost 3 KB more.
-const READ_BYTES: usize = 1 << 10;
+const READ_BUFFER_SIZE: usize = 1 << 10;
 
 /// How long the thread reads on after the last Close, so that the client gets it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub(crate) struct Connection {
     pub(crate) id: Id,
     pub(crate) outbound: Arc<Outbound>,
     /// What a chat client is. `None`: it wants back what it sends.
-    pub(crate) chat: Option<Newcomer>,
+    pub(crate) chat: Option<JoinRequest>,
     /// What came behind the request's head.
     pub(crate) already_read: Vec<u8>,
     pub(crate) inbox: Sender<Event>,
@@ -43,7 +43,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Serves the client until it leaves. The thread's whole work.
-    pub(crate) fn run(mut self, options: &Options) {
+    pub(crate) fn run(mut self, options: &Config) {
         let dialect = self.chat.as_ref().map(|newcomer| newcomer.dialect);
         let opened = Event::Opened {
             id: self.id,
@@ -55,7 +55,7 @@ impl Connection {
             id: self.id,
             outbound: self.outbound,
             inbox: self.inbox,
-            why: Leave::Bug,
+            why: DisconnectReason::InternalError,
             reply: None,
         };
         if goodbye.inbox.send(opened).is_err() {
@@ -63,7 +63,7 @@ impl Connection {
             return;
         }
         if let Err(error) = goodbye.outbound.socket().set_read_timeout(options.ping) {
-            goodbye.why = Leave::Vanished(error.kind());
+            goodbye.why = DisconnectReason::ConnectionLost(error.kind());
             return;
         }
         let mut stream = Stream {
@@ -71,7 +71,7 @@ impl Connection {
             heard: true,
             reply: None,
             echoes: dialect.is_none(),
-            framing: Framing::default(),
+            framing: FrameValidator::default(),
             wrong: None,
         };
         self.already_read.truncate(stream.good(&self.already_read));
@@ -82,7 +82,7 @@ impl Connection {
                 Role::Server,
                 Some(config(options)),
             ),
-            pace: options.rate_limit.map(Pace::new),
+            pace: options.rate_limit.map(RateLimiter::new),
             code: None,
         };
         goodbye.why = match dialect {
@@ -93,9 +93,9 @@ impl Connection {
     }
 }
 
-fn config(options: &Options) -> WebSocketConfig {
+fn config(options: &Config) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(READ_BYTES)
+        .read_buffer_size(READ_BUFFER_SIZE)
         // Whole frames go to the Outbound at once, which is the one buffer there is.
         .write_buffer_size(0)
         .max_message_size(Some(options.max_message))
@@ -104,14 +104,14 @@ fn config(options: &Options) -> WebSocketConfig {
 
 struct Reader {
     websocket: WebSocket<Stream>,
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
     /// The code in the client's Close, once that has come.
     code: Option<u16>,
 }
 
 impl Reader {
     /// Passes requests on until the client leaves. Waits for the client, or for room in the dispatcher's inbox.
-    fn chat(&mut self, id: Id, dialect: Dialect, inbox: &Sender<Event>) -> Leave {
+    fn chat(&mut self, id: Id, dialect: Dialect, inbox: &Sender<Event>) -> DisconnectReason {
         loop {
             match self.next() {
                 Ok(Message::Text(text)) => {
@@ -119,7 +119,7 @@ impl Reader {
                     let request = protocol::decode(dialect, &text);
                     if inbox.send(Event::Asked(id, request)).is_err() {
                         // The dispatcher ends before this thread only by a panic.
-                        return Leave::Bug;
+                        return DisconnectReason::InternalError;
                     }
                 }
                 Ok(_) => {}
@@ -129,7 +129,7 @@ impl Reader {
     }
 
     /// Sends everything back. Waits for the client to send, or to take what was sent.
-    fn echo(&mut self) -> Leave {
+    fn echo(&mut self) -> DisconnectReason {
         loop {
             let (opcode, payload) = match self.next() {
                 Ok(Message::Text(text)) => (Data::Text, Bytes::from(text)),
@@ -147,7 +147,7 @@ impl Reader {
     }
 
     /// The next message, or why there is none any more.
-    fn next(&mut self) -> Result<Message, Leave> {
+    fn next(&mut self) -> Result<Message, DisconnectReason> {
         loop {
             match self.websocket.read() {
                 Ok(Message::Close(frame)) => self.code = frame.map(|frame| frame.code.into()),
@@ -167,8 +167,10 @@ impl Reader {
                     self.silence()?;
                 }
                 Err(error) => {
-                    return Err(match Leave::from_read(error) {
-                        Leave::Closed(_) => Leave::Closed(self.code),
+                    return Err(match DisconnectReason::from_read(error) {
+                        DisconnectReason::ClosedByPeer(_) => {
+                            DisconnectReason::ClosedByPeer(self.code)
+                        }
                         why => why,
                     });
                 }
@@ -177,14 +179,14 @@ impl Reader {
     }
 
     /// Not a byte for the heartbeat's period.
-    fn silence(&mut self) -> Result<(), Leave> {
+    fn silence(&mut self) -> Result<(), DisconnectReason> {
         // A Ping would wait behind what it has not taken. Its writer thread sees whether it lives.
         if self.outbound().is_behind() {
             return Ok(());
         }
         let heard = std::mem::take(&mut self.websocket.get_mut().heard);
         if !heard {
-            return Err(Leave::PingTimeout);
+            return Err(DisconnectReason::PingTimeout);
         }
         self.outbound().send(protocol::ping());
         Ok(())
@@ -192,16 +194,16 @@ impl Reader {
 }
 
 /// Slows a client down to its rate by making its thread wait: what it sends then stays in its own TCP window.
-struct Pace {
+struct RateLimiter {
     per_message: Duration,
     /// When everything sent so far was due at that rate; up to a burst in the past.
     due: Instant,
 }
 
-impl Pace {
-    fn new(per_second: u32) -> Pace {
+impl RateLimiter {
+    fn new(per_second: u32) -> RateLimiter {
         let now = Instant::now();
-        Pace {
+        RateLimiter {
             per_message: Duration::from_secs(1) / per_second,
             due: now.checked_sub(BURST).unwrap_or(now),
         }
@@ -216,7 +218,7 @@ impl Pace {
     }
 }
 
-/// The socket as tungstenite sees it: reads pass [`Framing`] first, writes go to the outbound channel.
+/// The socket as tungstenite sees it: reads pass [`FrameValidator`] first, writes go to the outbound channel.
 struct Stream {
     outbound: Arc<Outbound>,
     /// Something came since the last Ping. A client that has just shaken hands counts as heard.
@@ -224,9 +226,9 @@ struct Stream {
     /// The answer to the client's Close, once that has come.
     reply: Option<Bytes>,
     echoes: bool,
-    framing: Framing,
+    framing: FrameValidator,
     /// What is wrong behind the bytes that tungstenite has been given.
-    wrong: Option<Leave>,
+    wrong: Option<DisconnectReason>,
 }
 
 impl Stream {
@@ -290,7 +292,7 @@ struct Goodbye {
     id: Id,
     outbound: Arc<Outbound>,
     inbox: Sender<Event>,
-    why: Leave,
+    why: DisconnectReason,
     /// The answer to the client's Close.
     reply: Option<Bytes>,
 }

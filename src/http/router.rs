@@ -13,19 +13,19 @@ use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::static_files;
-use crate::chat::dispatcher::Newcomer;
-use crate::config::Options;
+use crate::chat::dispatcher::JoinRequest;
+use crate::config::Config;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
 use crate::text::shown;
 
 /// The largest head, in bytes: browsers stay under half of it, cookies included.
-const HEAD_BYTES: usize = 8 << 10;
+const MAX_HEAD_SIZE: usize = 8 << 10;
 
 /// For the whole head, so that one byte a second does not hold a thread for hours.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer may take to get into the socket, and then the client to close.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a request leads to.
 pub(crate) enum Route {
@@ -42,7 +42,7 @@ pub(crate) struct Upgrade {
     /// The answer's bytes.
     pub(crate) response: Vec<u8>,
     /// What a chat client asks for. `None`: it wants its echo.
-    pub(crate) chat: Option<Newcomer>,
+    pub(crate) chat: Option<JoinRequest>,
 }
 
 /// A plain HTTP answer, after which the connection is closed.
@@ -118,10 +118,10 @@ impl Answer {
         let text = format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n{body}");
         // Whatever fails here, the client is not there to be told.
         let sent = socket
-            .set_write_timeout(Some(ANSWER_DEADLINE))
+            .set_write_timeout(Some(RESPONSE_TIMEOUT))
             .and_then(|()| socket.write_all(text.as_bytes()));
         if sent.is_ok() && socket.shutdown(Shutdown::Write).is_ok() {
-            read_until_closed(socket, ANSWER_DEADLINE);
+            read_until_closed(socket, RESPONSE_TIMEOUT);
         }
     }
 }
@@ -167,7 +167,7 @@ pub(crate) enum HeadError {
 ///
 /// A head that is too large, too slow, malformed, or none at all.
 pub(crate) fn read_head(mut socket: &TcpStream) -> Result<(Request, Vec<u8>), HeadError> {
-    let due = Instant::now() + HEAD_DEADLINE;
+    let due = Instant::now() + HEADER_READ_TIMEOUT;
     let mut head = Vec::new();
     loop {
         let left = due.saturating_duration_since(Instant::now());
@@ -175,7 +175,7 @@ pub(crate) fn read_head(mut socket: &TcpStream) -> Result<(Request, Vec<u8>), He
             return Err(too_slow(&head));
         }
         let mut part = [0; 1024];
-        let room = part.len().min(HEAD_BYTES - head.len());
+        let room = part.len().min(MAX_HEAD_SIZE - head.len());
         let read = socket
             .set_read_timeout(Some(left))
             .and_then(|()| socket.read(&mut part[..room]));
@@ -190,7 +190,7 @@ pub(crate) fn read_head(mut socket: &TcpStream) -> Result<(Request, Vec<u8>), He
         }
         match Request::try_parse(&head) {
             Ok(Some((length, request))) => return Ok((request, head.split_off(length))),
-            Ok(None) if head.len() < HEAD_BYTES => {}
+            Ok(None) if head.len() < MAX_HEAD_SIZE => {}
             Ok(None) => return Err(HeadError::Refused(too_large())),
             Err(error) => return Err(HeadError::Refused(malformed(error))),
         }
@@ -201,7 +201,7 @@ fn too_slow(head: &[u8]) -> HeadError {
     if head.is_empty() {
         return HeadError::Gone;
     }
-    let seconds = HEAD_DEADLINE.as_secs();
+    let seconds = HEADER_READ_TIMEOUT.as_secs();
     HeadError::Refused(Answer::new(
         "408 Request Timeout",
         format!("the request's head took over {seconds} seconds\n"),
@@ -209,7 +209,8 @@ fn too_slow(head: &[u8]) -> HeadError {
 }
 
 fn too_large() -> Answer {
-    let limit = format!("the request's head is over {HEAD_BYTES} bytes, or has too many lines\n");
+    let limit =
+        format!("the request's head is over {MAX_HEAD_SIZE} bytes, or has too many lines\n");
     Answer::new("431 Request Header Fields Too Large", limit)
 }
 
@@ -231,7 +232,7 @@ fn malformed(error: Error) -> Answer {
 }
 
 /// Where a request leads. No I/O.
-pub(crate) fn route(mut request: Request, options: &Options) -> Route {
+pub(crate) fn route(mut request: Request, options: &Config) -> Route {
     if let Some(page) = static_files::answer(&request) {
         return Route::Answer(page);
     }
@@ -262,7 +263,7 @@ fn merge_connection(request: &mut Request) {
     }
 }
 
-fn upgrade(request: &Request, options: &Options) -> Result<Upgrade, Answer> {
+fn upgrade(request: &Request, options: &Config) -> Result<Upgrade, Answer> {
     let mut response = create_response(request).map_err(no_upgrade)?;
     if !may_connect(request, options) {
         return Err(Answer::new(
@@ -270,11 +271,11 @@ fn upgrade(request: &Request, options: &Options) -> Result<Upgrade, Answer> {
             "pages of this origin may not connect here\n",
         ));
     }
-    let chat = (request.uri().path() == "/chat").then(|| Newcomer {
+    let chat = (request.uri().path() == "/chat").then(|| JoinRequest {
         dialect: dialect(request),
         name: wanted_name(request),
     });
-    let json = |newcomer: &Newcomer| newcomer.dialect == Dialect::Json;
+    let json = |newcomer: &JoinRequest| newcomer.dialect == Dialect::Json;
     if chat.as_ref().is_some_and(json) {
         response.headers_mut().insert(
             SEC_WEBSOCKET_PROTOCOL,
@@ -312,7 +313,7 @@ fn no_upgrade(error: Error) -> Answer {
     }
 }
 
-fn may_connect(request: &Request, options: &Options) -> bool {
+fn may_connect(request: &Request, options: &Config) -> bool {
     let Some(origin) = request.headers().get(ORIGIN) else {
         return true;
     };

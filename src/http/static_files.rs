@@ -36,7 +36,7 @@ pub(crate) fn answer(request: &Request) -> Option<Answer> {
         .with("Cache-Control: no-cache")
         .with(&format!("ETag: {tag}"))
         .with(POLICY)
-        .with("X-Content-Type-Options: nosniff")
+        .with("X-Content-Type-Config: nosniff")
         .with("Referrer-Policy: no-referrer");
     Some(answer)
 }

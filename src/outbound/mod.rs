@@ -28,23 +28,23 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Select, Sender};
 use tungstenite::Bytes;
 
-use crate::STACK_BYTES;
-use crate::websocket::disconnect::Leave;
+use crate::CLIENT_STACK_SIZE;
+use crate::websocket::disconnect::DisconnectReason;
 
 /// How long a client that has fallen behind may take none of the bytes that wait for it.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a writer thread stays after its client has caught up: a client that hovers at the edge costs one thread,
 /// not one thread start per burst.
-const RETIRE_AFTER: Duration = Duration::from_millis(500);
+const WRITER_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How often one that does not wait may write for one client. Two threads that both have something for it can keep each
 /// other supplied, and a client that pings and reads fast enough would hold the dispatcher for as long as it likes:
 /// beyond this a writer thread takes over, as for one whose socket is full.
-const MOST_SENDS: u32 = 64;
+const MAX_NONBLOCKING_SENDS: u32 = 64;
 
 /// What one queued item costs beside its bytes: its slot in the channel and the header of a buffer that may be its own.
-const ITEM_BYTES: usize = 128;
+const ITEM_OVERHEAD: usize = 128;
 
 enum Item {
     /// One or more whole frames, or the handshake's answer.
@@ -62,7 +62,7 @@ impl Item {
 
     /// What it adds to the backlog, in bytes.
     fn cost(&self) -> usize {
-        self.bytes().len() + ITEM_BYTES
+        self.bytes().len() + ITEM_OVERHEAD
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Outbound {
     peer: SocketAddr,
     items: (Sender<Item>, Receiver<Item>),
     drain: Mutex<Drain>,
-    /// Bytes in `items` and in `drain.current`, with [`ITEM_BYTES`] for each item.
+    /// Bytes in `items` and in `drain.current`, with [`ITEM_OVERHEAD`] for each item.
     backlog: AtomicUsize,
     max_backlog: usize,
     /// A Close has been queued, or the client was cut off: nothing more is accepted.
@@ -88,7 +88,7 @@ pub(crate) struct Outbound {
     /// The Close has been written: what is still found in the channel came too late.
     finished: AtomicBool,
     /// Why the client was cut off, if it was.
-    cut: OnceLock<Leave>,
+    cut: OnceLock<DisconnectReason>,
 }
 
 impl Outbound {
@@ -101,7 +101,7 @@ impl Outbound {
         answer: Bytes,
         max_backlog: usize,
     ) -> io::Result<Arc<Outbound>> {
-        socket.set_write_timeout(Some(WRITE_DEADLINE))?;
+        socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let answer = Item::Frames(answer);
         Ok(Arc::new(Outbound {
             socket,
@@ -145,7 +145,7 @@ impl Outbound {
     }
 
     /// Why the client was cut off, if it was.
-    pub(crate) fn cut_reason(&self) -> Option<Leave> {
+    pub(crate) fn cut_reason(&self) -> Option<DisconnectReason> {
         self.cut.get().cloned()
     }
 
@@ -174,7 +174,7 @@ impl Outbound {
         self.queue(Item::Frames(frames));
         match self.drain.lock() {
             Ok(mut drain) => self.write_waiting(&mut drain),
-            Err(_) => self.cut(Leave::Bug),
+            Err(_) => self.cut(DisconnectReason::InternalError),
         }
         self.drain_now(None);
     }
@@ -187,7 +187,7 @@ impl Outbound {
     }
 
     /// Ends the connection now, whatever still waits. The first reason is the one that counts. Any thread.
-    pub(crate) fn cut(&self, why: Leave) {
+    pub(crate) fn cut(&self, why: DisconnectReason) {
         self.closed.store(true, Ordering::Relaxed);
         if self.cut.set(why).is_ok() {
             // Without this the kernel would keep what the client never read, megabytes of it, long after us.
@@ -210,7 +210,7 @@ impl Outbound {
         // This struct holds both ends, so the channel cannot be disconnected.
         let _ = self.items.0.send(item);
         if backlog > self.max_backlog {
-            self.cut(Leave::TooSlow { backlog });
+            self.cut(DisconnectReason::BacklogExceeded { backlog });
         }
     }
 
@@ -218,7 +218,7 @@ impl Outbound {
     fn drain_now(self: &Arc<Self>, mut item: Option<Item>) {
         let sends = Cell::new(0);
         let send = |bytes: &[u8]| match sends.replace(sends.get() + 1) {
-            0..MOST_SENDS => send_now(&self.socket, bytes),
+            0..MAX_NONBLOCKING_SENDS => send_now(&self.socket, bytes),
             _ => Err(ErrorKind::WouldBlock.into()),
         };
         loop {
@@ -235,7 +235,7 @@ impl Outbound {
                     }
                     None => return,
                 },
-                Err(TryLockError::Poisoned(_)) => return self.cut(Leave::Bug),
+                Err(TryLockError::Poisoned(_)) => return self.cut(DisconnectReason::InternalError),
             };
             let mut result = self.write_queued(&mut drain, send);
             if let Some(item) = item.take() {
@@ -262,7 +262,7 @@ impl Outbound {
     /// The socket takes nothing more, or is broken.
     fn got_stuck(self: &Arc<Self>, mut drain: MutexGuard<'_, Drain>, error: io::Error) {
         if error.kind() != ErrorKind::WouldBlock {
-            return self.cut(Leave::Vanished(error.kind()));
+            return self.cut(DisconnectReason::ConnectionLost(error.kind()));
         }
         drain.writer = true;
         drop(drain);
@@ -273,9 +273,9 @@ impl Outbound {
         let outbound = Arc::clone(self);
         let writer = thread::Builder::new()
             .name("writer".into())
-            .stack_size(STACK_BYTES);
+            .stack_size(CLIENT_STACK_SIZE);
         if writer.spawn(move || outbound.run_writer()).is_err() {
-            self.cut(Leave::NoThread);
+            self.cut(DisconnectReason::NoWriterThread);
         }
     }
 
@@ -285,7 +285,7 @@ impl Outbound {
         log::debug!("{}: writing behind", self.peer);
         loop {
             let Ok(mut drain) = self.drain.lock() else {
-                return self.cut(Leave::Bug);
+                return self.cut(DisconnectReason::InternalError);
             };
             self.write_waiting(&mut drain);
             if self.is_finished() || self.cut.get().is_some() {
@@ -295,7 +295,7 @@ impl Outbound {
             // Only looks: what it took out of the channel, nobody else could write before it has the drain again.
             let mut more = Select::new();
             more.recv(&self.items.1);
-            if more.ready_timeout(RETIRE_AFTER).is_err() {
+            if more.ready_timeout(WRITER_IDLE_TIMEOUT).is_err() {
                 break;
             }
         }
@@ -306,13 +306,13 @@ impl Outbound {
         self.drain_now(None);
     }
 
-    /// Writes everything queued, waiting up to [`WRITE_DEADLINE`] each time the socket takes nothing.
+    /// Writes everything queued, waiting up to [`WRITE_TIMEOUT`] each time the socket takes nothing.
     fn write_waiting(&self, drain: &mut Drain) {
         if let Err(error) = self.write_queued(drain, |bytes| (&self.socket).write(bytes)) {
             self.cut(match error.kind() {
                 // How a blocking socket with a timeout reports that the time is over.
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => Leave::Stuck,
-                kind => Leave::Vanished(kind),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::WriteTimeout,
+                kind => DisconnectReason::ConnectionLost(kind),
             });
         }
     }
@@ -378,7 +378,7 @@ struct CutOnPanic<'a>(&'a Outbound);
 impl Drop for CutOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.cut(Leave::Bug);
+            self.0.cut(DisconnectReason::InternalError);
         }
     }
 }

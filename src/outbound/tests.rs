@@ -150,15 +150,15 @@ fn over_the_bound_the_client_is_cut_off() {
             break;
         }
     }
-    let Some(Leave::TooSlow { backlog }) = outbound.cut_reason() else {
+    let Some(DisconnectReason::BacklogExceeded { backlog }) = outbound.cut_reason() else {
         panic!("{:?}", outbound.cut_reason())
     };
     assert!(
-        (100_001..=100_000 + ITEM + ITEM_BYTES).contains(&backlog),
+        (100_001..=100_000 + ITEM + ITEM_OVERHEAD).contains(&backlog),
         "{backlog}"
     );
     let queued = outbound.items.1.len();
-    assert!(queued * (ITEM + ITEM_BYTES) <= backlog, "{queued}");
+    assert!(queued * (ITEM + ITEM_OVERHEAD) <= backlog, "{queued}");
     drop(outbound);
     let mut all = Vec::new();
     // Memory in the kernel is given back at once, which the client sees as a reset or an early end.
@@ -173,7 +173,10 @@ fn has_writer(outbound: &Outbound) -> bool {
 /// The dispatcher would serve that one client for as long as another thread has something for it.
 #[test]
 fn one_that_does_not_wait_leaves_a_long_queue_to_a_writer() {
-    for (queued, writer) in [(MOST_SENDS - 1, false), (MOST_SENDS, true)] {
+    for (queued, writer) in [
+        (MAX_NONBLOCKING_SENDS - 1, false),
+        (MAX_NONBLOCKING_SENDS, true),
+    ] {
         let (outbound, mut client) = pair(usize::MAX);
         let frame = |number: u32| number.to_be_bytes().to_vec();
         let others = outbound.drain.lock().expect("nobody panicked");

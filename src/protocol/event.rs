@@ -29,7 +29,7 @@ impl Dialect {
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Request<'a> {
+pub enum ClientCommand<'a> {
     /// Say this to everybody.
     Message {
         /// What is said.
@@ -56,18 +56,18 @@ pub enum Request<'a> {
     Who {},
     /// Tell what can be asked for.
     Help {},
-    /// Leave. In JSON a program just closes.
+    /// DisconnectReason. In JSON a program just closes.
     #[serde(skip)]
     Quit,
     /// Not understood, for this reason.
     #[serde(skip)]
-    Wrong(String),
+    Invalid(String),
 }
 
 /// What a client is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Told<'a> {
+pub enum ServerEvent<'a> {
     /// To a newcomer, first of all.
     Welcome {
         /// What the newcomer is called.
@@ -97,7 +97,7 @@ pub enum Told<'a> {
         to: Cow<'a, str>,
         /// What.
         text: Cow<'a, str>,
-        /// Told to the one who whispers, not to the one who is to hear it. A program sees that by the names.
+        /// ServerEvent to the one who whispers, not to the one who is to hear it. A program sees that by the names.
         #[serde(skip)]
         sent: bool,
     },
@@ -142,30 +142,30 @@ pub enum Told<'a> {
 }
 
 /// What a message from a client asks for. Any thread; no I/O.
-pub(crate) fn decode(dialect: Dialect, message: &str) -> Request<'static> {
+pub(crate) fn decode(dialect: Dialect, message: &str) -> ClientCommand<'static> {
     match dialect {
         Dialect::Plain => plain::decode(message),
         Dialect::Json => decode_json(message),
     }
 }
 
-fn decode_json(message: &str) -> Request<'static> {
+fn decode_json(message: &str) -> ClientCommand<'static> {
     // serde would take `["who"]` for an object too.
     if !message.trim_start().starts_with('{') {
-        return Request::Wrong("not understood: a message is a JSON object".into());
+        return ClientCommand::Invalid("not understood: a message is a JSON object".into());
     }
     serde_json::from_str(message).unwrap_or_else(|error| {
         let what = error.to_string().replace("unknown variant", "unknown type");
-        Request::Wrong(format!("not understood: {what}"))
+        ClientCommand::Invalid(format!("not understood: {what}"))
     })
 }
 
 /// Appends what this dialect says of `told`, as whole frames: none where it has no words for it.
-pub(crate) fn encode(dialect: Dialect, told: &Told<'_>, frames: &mut Vec<u8>) {
+pub(crate) fn encode(dialect: Dialect, told: &ServerEvent<'_>, frames: &mut Vec<u8>) {
     match dialect {
         Dialect::Plain => plain::encode(told, |line| append_text(line, frames)),
         Dialect::Json => {
-            // Serialising fails for maps with odd keys and for types that say so, and `Told` has neither.
+            // Serialising fails for maps with odd keys and for types that say so, and `ServerEvent` has neither.
             if let Ok(object) = serde_json::to_string(told) {
                 append_text(&object, frames);
             }
@@ -210,7 +210,7 @@ pub(crate) fn close(code: CloseCode, reason: &str) -> Bytes {
 mod tests {
     use super::*;
 
-    fn json(told: Told<'_>) -> String {
+    fn json(told: ServerEvent<'_>) -> String {
         let mut frames = Vec::new();
         encode(Dialect::Json, &told, &mut frames);
         assert_eq!((frames[0], frames[1] as usize), (0x81, frames.len() - 2));
@@ -220,14 +220,14 @@ mod tests {
     #[test]
     fn every_object_has_its_type_first() {
         assert_eq!(
-            json(Told::Welcome {
+            json(ServerEvent::Welcome {
                 name: "a".into(),
                 users: 2
             }),
             r#"{"type":"welcome","name":"a","users":2}"#
         );
         assert_eq!(
-            json(Told::Who {
+            json(ServerEvent::Who {
                 names: vec!["a".into()],
                 users: 1
             }),
@@ -235,7 +235,7 @@ mod tests {
         );
         let text = "\"\\<b>🐎".into();
         assert_eq!(
-            json(Told::Error { text }),
+            json(ServerEvent::Error { text }),
             r#"{"type":"error","text":"\"\\<b>🐎"}"#
         );
     }
@@ -245,27 +245,30 @@ mod tests {
         let read = |text| decode(Dialect::Json, text);
         assert_eq!(
             read(r#"{"type":"message","text":"/nick x"}"#),
-            Request::Message {
+            ClientCommand::Message {
                 text: "/nick x".into()
             }
         );
         assert_eq!(
             read(r#" {"text":"\u0041","type":"action"} "#),
-            Request::Action { text: "A".into() }
+            ClientCommand::Action { text: "A".into() }
         );
         assert_eq!(
             read(r#"{"type":"whisper","to":"a","text":"b"}"#),
-            Request::Whisper {
+            ClientCommand::Whisper {
                 to: "a".into(),
                 text: "b".into()
             }
         );
         assert_eq!(
             read(r#"{"type":"rename","name":"a"}"#),
-            Request::Rename { name: "a".into() }
+            ClientCommand::Rename { name: "a".into() }
         );
-        assert_eq!(read(r#"{"type":"who"}"#), Request::Who {});
-        assert_eq!(read(r#"{"type":"help","more":[1,2]}"#), Request::Help {});
+        assert_eq!(read(r#"{"type":"who"}"#), ClientCommand::Who {});
+        assert_eq!(
+            read(r#"{"type":"help","more":[1,2]}"#),
+            ClientCommand::Help {}
+        );
     }
 
     #[test]
@@ -292,7 +295,9 @@ mod tests {
         ];
         for (message, expected) in cases {
             match decode(Dialect::Json, message) {
-                Request::Wrong(what) => assert!(what.contains(expected), "{message:.40}: {what}"),
+                ClientCommand::Invalid(what) => {
+                    assert!(what.contains(expected), "{message:.40}: {what}")
+                }
                 other => panic!("{message:.40}: {other:?}"),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::{Request, Told};
+use crate::protocol::{ClientCommand, ServerEvent};
 use crate::text::shown;
 
 /// What can be typed, a line each. The page and the terminal client take the same commands.
@@ -16,47 +16,47 @@ pub const HELP: &str = "\
 //TEXT: say a text that begins with /";
 
 /// What a typed line asks for.
-pub fn decode(line: &str) -> Request<'static> {
+pub fn decode(line: &str) -> ClientCommand<'static> {
     let Some(command) = line.strip_prefix('/') else {
-        return Request::Message { text: owned(line) };
+        return ClientCommand::Message { text: owned(line) };
     };
     if command.starts_with('/') {
-        return Request::Message {
+        return ClientCommand::Message {
             text: owned(command),
         };
     }
     let (word, rest) = split_word(command);
     match word.to_ascii_lowercase().as_str() {
         "nick" if rest.is_empty() => missing("a name: /nick NAME"),
-        "nick" => Request::Rename {
+        "nick" => ClientCommand::Rename {
             name: owned(rest.trim_end()),
         },
         "whisper" | "w" => whisper(rest),
-        "who" => Request::Who {},
+        "who" => ClientCommand::Who {},
         "me" if rest.is_empty() => missing("what you do: /me ACTION"),
-        "me" => Request::Action { text: owned(rest) },
-        "help" => Request::Help {},
-        "quit" => Request::Quit,
-        _ => Request::Wrong(format!(
+        "me" => ClientCommand::Action { text: owned(rest) },
+        "help" => ClientCommand::Help {},
+        "quit" => ClientCommand::Quit,
+        _ => ClientCommand::Invalid(format!(
             "There is no command /{}. /help lists those there are.",
             shown(word)
         )),
     }
 }
 
-fn whisper(rest: &str) -> Request<'static> {
+fn whisper(rest: &str) -> ClientCommand<'static> {
     match split_word(rest) {
         ("", _) => missing("a name and a text: /whisper NAME TEXT"),
         (to, "") => missing(&format!("a text: /whisper {} TEXT", shown(to))),
-        (to, text) => Request::Whisper {
+        (to, text) => ClientCommand::Whisper {
             to: owned(to),
             text: owned(text),
         },
     }
 }
 
-fn missing(what: &str) -> Request<'static> {
-    Request::Wrong(format!("That needs {what}"))
+fn missing(what: &str) -> ClientCommand<'static> {
+    ClientCommand::Invalid(format!("That needs {what}"))
 }
 
 fn owned(text: &str) -> Cow<'static, str> {
@@ -72,27 +72,27 @@ fn split_word(text: &str) -> (&str, &str) {
 }
 
 /// Hands the lines for this to `line`, none where plain text has no words for it.
-pub fn encode(told: &Told<'_>, mut line: impl FnMut(&str)) {
+pub fn encode(told: &ServerEvent<'_>, mut line: impl FnMut(&str)) {
     match told {
-        Told::Welcome { users, .. } => {
+        ServerEvent::Welcome { users, .. } => {
             line(&format!("You are connected! There are {users} users here."))
         }
         // By far the most frequent: one allocation of the right size.
-        Told::Message { from, text } => line(&["[", from, "]: ", text].concat()),
-        Told::Action { from, text } => line(&format!("[{from}] {text}")),
-        Told::Whisper {
+        ServerEvent::Message { from, text } => line(&["[", from, "]: ", text].concat()),
+        ServerEvent::Action { from, text } => line(&format!("[{from}] {text}")),
+        ServerEvent::Whisper {
             to,
             text,
             sent: true,
             ..
         } => line(&format!("[you whisper to {to}]: {text}")),
-        Told::Whisper { from, text, .. } => line(&format!("[{from} whispers]: {text}")),
+        ServerEvent::Whisper { from, text, .. } => line(&format!("[{from} whispers]: {text}")),
         // Nobody is told who comes and goes, as in the tutorial.
-        Told::Joined { .. } | Told::Left { .. } => {}
-        Told::Renamed { from, to } => line(&format!("* {from} is now {to}.")),
-        Told::Who { names, users } => line(&format!("* {}", who(names, *users))),
-        Told::Help { text } => text.lines().for_each(|help| line(&format!("* {help}"))),
-        Told::Error { text } => line(&format!("* {text}")),
+        ServerEvent::Joined { .. } | ServerEvent::Left { .. } => {}
+        ServerEvent::Renamed { from, to } => line(&format!("* {from} is now {to}.")),
+        ServerEvent::Who { names, users } => line(&format!("* {}", who(names, *users))),
+        ServerEvent::Help { text } => text.lines().for_each(|help| line(&format!("* {help}"))),
+        ServerEvent::Error { text } => line(&format!("* {text}")),
     }
 }
 
@@ -116,34 +116,37 @@ mod tests {
     #[test]
     fn a_line_without_a_slash_is_said_as_it_is() {
         for line in ["", " ", "hello", " /who", "a /nick b", "😀"] {
-            assert_eq!(decode(line), Request::Message { text: line.into() });
+            assert_eq!(decode(line), ClientCommand::Message { text: line.into() });
         }
         assert_eq!(
             decode("//who"),
-            Request::Message {
+            ClientCommand::Message {
                 text: "/who".into()
             }
         );
-        assert_eq!(decode("//"), Request::Message { text: "/".into() });
-        assert_eq!(decode("///"), Request::Message { text: "//".into() });
+        assert_eq!(decode("//"), ClientCommand::Message { text: "/".into() });
+        assert_eq!(decode("///"), ClientCommand::Message { text: "//".into() });
     }
 
     #[test]
     fn every_command_is_read() {
         assert_eq!(
             decode("/nick alice"),
-            Request::Rename {
+            ClientCommand::Rename {
                 name: "alice".into()
             }
         );
         assert_eq!(
             decode("/NICK   alice "),
-            Request::Rename {
+            ClientCommand::Rename {
                 name: "alice".into()
             }
         );
-        assert_eq!(decode("/nick a b"), Request::Rename { name: "a b".into() });
-        let whisper = Request::Whisper {
+        assert_eq!(
+            decode("/nick a b"),
+            ClientCommand::Rename { name: "a b".into() }
+        );
+        let whisper = ClientCommand::Whisper {
             to: "bob".into(),
             text: "psst  you ".into(),
         };
@@ -151,15 +154,19 @@ mod tests {
         assert_eq!(decode("/whisper  bob  psst  you "), whisper);
         assert_eq!(
             decode("/me waves"),
-            Request::Action {
+            ClientCommand::Action {
                 text: "waves".into()
             }
         );
         assert_eq!(
             (decode("/who"), decode("/help"), decode("/quit")),
-            (Request::Who {}, Request::Help {}, Request::Quit)
+            (
+                ClientCommand::Who {},
+                ClientCommand::Help {},
+                ClientCommand::Quit
+            )
         );
-        assert_eq!(decode("/who is it"), Request::Who {});
+        assert_eq!(decode("/who is it"), ClientCommand::Who {});
     }
 
     #[test]
@@ -179,7 +186,7 @@ mod tests {
         ];
         for (line, expected) in cases {
             match decode(line) {
-                Request::Wrong(what) => assert!(
+                ClientCommand::Invalid(what) => assert!(
                     what.contains(expected) && what.len() < 200,
                     "{line:.40}: {what}"
                 ),
@@ -188,7 +195,7 @@ mod tests {
         }
     }
 
-    fn lines(told: Told<'_>) -> Vec<String> {
+    fn lines(told: ServerEvent<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         encode(&told, |line| lines.push(line.to_owned()));
         lines
@@ -198,28 +205,28 @@ mod tests {
     fn the_tutorials_lines() {
         let greeting = "You are connected! There are 1 users here.";
         assert_eq!(
-            lines(Told::Welcome {
+            lines(ServerEvent::Welcome {
                 name: "user0".into(),
                 users: 1
             }),
             [greeting]
         );
         assert_eq!(
-            lines(Told::Message {
+            lines(ServerEvent::Message {
                 from: "user0".into(),
                 text: "hi".into()
             }),
             ["[user0]: hi"]
         );
         assert!(
-            lines(Told::Joined {
+            lines(ServerEvent::Joined {
                 name: "user0".into(),
                 users: 1
             })
             .is_empty()
         );
         assert!(
-            lines(Told::Left {
+            lines(ServerEvent::Left {
                 name: "user0".into(),
                 users: 0
             })
@@ -230,27 +237,27 @@ mod tests {
     #[test]
     fn only_the_servers_lines_begin_with_a_star() {
         assert_eq!(
-            lines(Told::Action {
+            lines(ServerEvent::Action {
                 from: "a".into(),
                 text: "waves".into()
             }),
             ["[a] waves"]
         );
         assert_eq!(
-            lines(Told::Renamed {
+            lines(ServerEvent::Renamed {
                 from: "user0".into(),
                 to: "a".into()
             }),
             ["* user0 is now a."]
         );
-        assert_eq!(lines(Told::Error { text: "No.".into() }), ["* No."]);
-        let help = lines(Told::Help { text: HELP.into() });
+        assert_eq!(lines(ServerEvent::Error { text: "No.".into() }), ["* No."]);
+        let help = lines(ServerEvent::Help { text: HELP.into() });
         assert!(help.len() == 7 && help.iter().all(|line| line.starts_with("* /")));
     }
 
     #[test]
     fn a_whisper_reads_differently_at_its_two_ends() {
-        let whisper = |sent| Told::Whisper {
+        let whisper = |sent| ServerEvent::Whisper {
             from: "a".into(),
             to: "b".into(),
             text: "psst".into(),

@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::STACK_BYTES;
+use crate::CLIENT_STACK_SIZE;
 use crate::chat::dispatcher::Event;
-use crate::config::Options;
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::http::{self, Answer, HeadError, Route, Upgrade};
 use crate::outbound::Outbound;
 
 /// Requests that may be unfinished at a time, however few WebSockets may be open: a browser alone has half a dozen.
-const LEAST_HEADS: usize = 64;
+const MIN_PENDING_HANDSHAKES: usize = 64;
 
 /// How long `/health` waits for room in the dispatcher's inbox, and then for the answer.
-const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the threads of all heads and connections share.
 struct Shared {
-    options: Options,
+    options: Config,
     inbox: Sender<Event>,
     /// Open WebSockets.
     connections: AtomicUsize,
@@ -72,7 +72,7 @@ impl Drop for Admission {
 }
 
 impl Admission {
-    pub(crate) fn new(options: Options, inbox: Sender<Event>) -> Admission {
+    pub(crate) fn new(options: Config, inbox: Sender<Event>) -> Admission {
         let shared = Shared {
             options,
             inbox,
@@ -88,7 +88,13 @@ impl Admission {
     /// Starts the thread that reads a client's head. When as many are unfinished as may be, the oldest gives way. A
     /// real client is done in a moment; to push it out, others would have to begin that many requests in that moment.
     pub(crate) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
-        if self.heads.len() >= self.shared.options.max_connections.max(LEAST_HEADS) {
+        if self.heads.len()
+            >= self
+                .shared
+                .options
+                .max_connections
+                .max(MIN_PENDING_HANDSHAKES)
+        {
             self.give_up_oldest();
         }
         let head = Arc::new(Head {
@@ -98,7 +104,7 @@ impl Admission {
         let (served, shared) = (Arc::clone(&head), Arc::clone(&self.shared));
         let thread = thread::Builder::new()
             .name("head".into())
-            .stack_size(STACK_BYTES);
+            .stack_size(CLIENT_STACK_SIZE);
         match thread.spawn(move || serve(served, peer, &shared)) {
             Ok(_) => self.heads.push_back(Arc::downgrade(&head)),
             Err(error) => {
@@ -140,23 +146,23 @@ fn serve(head: Arc<Head>, peer: SocketAddr, shared: &Arc<Shared>) {
 fn dispatcher_is_well(inbox: &Sender<Event>) -> bool {
     let (answer, answered) = bounded(1);
     inbox
-        .send_timeout(Event::Health(answer), HEALTH_DEADLINE)
+        .send_timeout(Event::Health(answer), HEALTH_CHECK_TIMEOUT)
         .is_ok()
-        && answered.recv_timeout(HEALTH_DEADLINE).is_ok()
+        && answered.recv_timeout(HEALTH_CHECK_TIMEOUT).is_ok()
 }
 
 /// One of the WebSockets that may be open, until it is dropped.
-struct Place(Arc<Shared>);
+struct ConnectionPermit(Arc<Shared>);
 
-impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Place> {
-        let place = Place(Arc::clone(shared));
+impl ConnectionPermit {
+    fn take(shared: &Arc<Shared>) -> Option<ConnectionPermit> {
+        let place = ConnectionPermit(Arc::clone(shared));
         let before = shared.connections.fetch_add(1, Ordering::Relaxed);
         (before < shared.options.max_connections).then_some(place)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -170,7 +176,7 @@ fn open(
     upgrade: Upgrade,
     already_read: Vec<u8>,
 ) {
-    let Some(place) = Place::take(shared) else {
+    let Some(place) = ConnectionPermit::take(shared) else {
         log::warn!(
             "{peer} refused: {} clients are here",
             shared.options.max_connections
@@ -205,7 +211,7 @@ fn open(
     };
     let thread = thread::Builder::new()
         .name("connection".into())
-        .stack_size(STACK_BYTES);
+        .stack_size(CLIENT_STACK_SIZE);
     if let Err(error) = thread.spawn(move || connection.run(&place.0.options)) {
         no_room(error);
     }

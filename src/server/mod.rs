@@ -40,31 +40,31 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use self::admission::Admission;
-use crate::chat::dispatcher::{self, BATCH_EVENTS, Event};
-use crate::config::{Options, UsageError};
+use crate::chat::dispatcher::{self, Event, MAX_BATCH_EVENTS};
+use crate::config::{Config, UsageError};
 
 /// What may wait for the dispatcher, in bytes, if it were only largest messages; but always eight events.
-const INBOX_BYTES: usize = 64 << 20;
+const INBOX_MAX_BYTES: usize = 64 << 20;
 
 /// How many events those are. With few, connections queue up for room; with more than a batch takes, whoever speaks
 /// beside a flood waits for several batches.
-const INBOX_EVENTS: RangeInclusive<usize> = 8..=BATCH_EVENTS;
+const INBOX_CAPACITY: RangeInclusive<usize> = 8..=MAX_BATCH_EVENTS;
 
 /// How long the acceptor rests when the system has no descriptor or no memory for one more client.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a connection that only wakes the acceptor may take. It goes to this very machine.
-const WAKE_DEADLINE: Duration = Duration::from_millis(100);
+const WAKE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long the log then says nothing more about it.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+const ACCEPT_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why a server could not start, or ended before it was stopped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerError {
     /// An option makes no sense.
-    Options(UsageError),
+    Config(UsageError),
     /// The address can't be had.
     Bind(SocketAddr, io::Error),
     /// The system gave no thread for the dispatcher.
@@ -76,7 +76,7 @@ pub enum ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServerError::Options(error) => write!(f, "{error}"),
+            ServerError::Config(error) => write!(f, "{error}"),
             ServerError::Bind(address, error) => write!(f, "can't listen on {address}: {error}"),
             ServerError::Spawn(error) => write!(f, "can't start a thread: {error}"),
             ServerError::Dispatcher => write!(f, "the dispatcher ended by an internal error"),
@@ -88,7 +88,7 @@ impl std::error::Error for ServerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ServerError::Bind(_, error) | ServerError::Spawn(error) => Some(error),
-            ServerError::Options(error) => Some(error),
+            ServerError::Config(error) => Some(error),
             ServerError::Dispatcher => None,
         }
     }
@@ -97,28 +97,28 @@ impl std::error::Error for ServerError {
 /// A chat server that is bound to its address. Nobody is served before [`run`](Server::run).
 pub struct Server {
     listener: Arc<TcpListener>,
-    options: Options,
-    stopper: Stopper,
+    options: Config,
+    stopper: ShutdownHandle,
 }
 
 /// Stops a server, from any thread.
 #[derive(Clone)]
-pub struct Stopper {
+pub struct ShutdownHandle {
     listener: Weak<TcpListener>,
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
 }
 
-impl Stopper {
+impl ShutdownHandle {
     /// Takes no more clients, closes all connections with code 1001, and lets [`Server::run`] return when all have
     /// left: they have 5 seconds to answer, and 2 more if what they answer is wrong. Returns at once. Calling it again
     /// changes nothing.
-    pub fn stop(&self) {
+    pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         if let Some(listener) = self.listener.upgrade() {
             // Ends an accept on Linux. Elsewhere a connection does, which nobody will serve.
             let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
-            let _ = TcpStream::connect_timeout(&self.address, WAKE_DEADLINE);
+            let _ = TcpStream::connect_timeout(&self.address, WAKE_TIMEOUT);
         }
     }
 
@@ -133,14 +133,14 @@ impl Server {
     /// # Errors
     ///
     /// The options make no sense, or the address can't be had.
-    pub fn bind(options: Options) -> Result<Server, ServerError> {
-        options.check().map_err(ServerError::Options)?;
+    pub fn bind(options: Config) -> Result<Server, ServerError> {
+        options.check().map_err(ServerError::Config)?;
         let cant_bind = |error| ServerError::Bind(options.listen, error);
         let listener = TcpListener::bind(options.listen).map_err(cant_bind)?;
         let address = listener.local_addr().map_err(cant_bind)?;
         let listener = Arc::new(listener);
         let stopping = Arc::new(AtomicBool::new(false));
-        let stopper = Stopper {
+        let stopper = ShutdownHandle {
             listener: Arc::downgrade(&listener),
             address,
             stopping,
@@ -158,7 +158,7 @@ impl Server {
     }
 
     /// The means to end [`run`](Server::run). There may be any number.
-    pub fn stopper(&self) -> Stopper {
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.stopper.clone()
     }
 
@@ -192,13 +192,13 @@ impl Server {
                 Ok((socket, peer)) => admission.admit(socket, peer),
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
-                        log::error!("can't accept: {error}; trying again every {ACCEPT_PAUSE:?}");
+                    if told.is_none_or(|at| at.elapsed() > ACCEPT_ERROR_LOG_INTERVAL) {
+                        log::error!("can't accept: {error}; trying again every {ACCEPT_BACKOFF:?}");
                         told = Some(Instant::now());
                     }
                     // A head that takes its time is the first to go when the system runs out.
                     admission.give_up_oldest();
-                    thread::sleep(ACCEPT_PAUSE);
+                    thread::sleep(ACCEPT_BACKOFF);
                 }
             }
         }
@@ -206,15 +206,15 @@ impl Server {
 }
 
 fn inbox_events(max_message: usize) -> usize {
-    (INBOX_BYTES / max_message).clamp(*INBOX_EVENTS.start(), *INBOX_EVENTS.end())
+    (INBOX_MAX_BYTES / max_message).clamp(*INBOX_CAPACITY.start(), *INBOX_CAPACITY.end())
 }
 
 /// The dispatcher's thread. However it ends, the server stops: without it nobody can chat.
-fn spawn_dispatcher(inbox: Receiver<Event>, stopper: Stopper) -> io::Result<JoinHandle<()>> {
-    struct StopAtEnd(Stopper);
+fn spawn_dispatcher(inbox: Receiver<Event>, stopper: ShutdownHandle) -> io::Result<JoinHandle<()>> {
+    struct StopAtEnd(ShutdownHandle);
     impl Drop for StopAtEnd {
         fn drop(&mut self) {
-            self.0.stop();
+            self.0.shutdown();
         }
     }
     thread::Builder::new()

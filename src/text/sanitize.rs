@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The longest name, in characters, which are bytes here.
-pub const MAX_NAME: usize = 32;
+pub const MAX_NAME_LEN: usize = 32;
 
 /// A text that can't forge a line or drive a terminal: control characters and line breaks of every kind are spaces, and
 /// what reorders the characters around it is gone. Everything else stays as it came.
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub fn sanitize(text: &str) -> Cow<'_, str> {
     // What is to be changed is ASCII, or begins with one of these two bytes in UTF-8: most texts pass right here. All
     // bytes are looked at, since the compiler then takes many at a time.
     let odd = |byte: u8| byte < b' ' || matches!(byte, 0x7f | 0xc2 | 0xe2);
@@ -32,21 +32,23 @@ fn reorders(c: char) -> bool {
 
 /// Why a name can't be had.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum BadName {
+pub enum NameError {
     /// Not of the form that names have.
-    Form,
+    InvalidFormat,
     /// Kept for the server's own use.
     Reserved,
     /// Somebody here has it.
     Taken,
 }
 
-impl fmt::Display for BadName {
+impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadName::Form => write!(f, "a name is 1 to {MAX_NAME} of A-Z a-z 0-9 _ -"),
-            BadName::Reserved => write!(f, "it is reserved, choose another"),
-            BadName::Taken => write!(f, "it is taken, choose another"),
+            NameError::InvalidFormat => {
+                write!(f, "a name is 1 to {MAX_NAME_LEN} of A-Z a-z 0-9 _ -")
+            }
+            NameError::Reserved => write!(f, "it is reserved, choose another"),
+            NameError::Taken => write!(f, "it is taken, choose another"),
         }
     }
 }
@@ -55,25 +57,25 @@ impl fmt::Display for BadName {
 ///
 /// # Errors
 ///
-/// [`BadName::Form`] or [`BadName::Reserved`]. Whether it is taken, only the server knows.
-pub fn check_name(name: &str) -> Result<(), BadName> {
+/// [`NameError::InvalidFormat`] or [`NameError::Reserved`]. Whether it is taken, only the server knows.
+pub fn validate_name(name: &str) -> Result<(), NameError> {
     let of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(of_names) {
-        return Err(BadName::Form);
+    if name.is_empty() || name.len() > MAX_NAME_LEN || !name.bytes().all(of_names) {
+        return Err(NameError::InvalidFormat);
     }
     let lower = name.to_ascii_lowercase();
     let counted = lower
         .strip_prefix("user")
         .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.is_empty());
     if counted || lower == "you" || lower == "server" {
-        return Err(BadName::Reserved);
+        return Err(NameError::Reserved);
     }
     Ok(())
 }
 
 /// The beginning of what somebody typed, short enough to be repeated in an answer.
 pub(crate) fn shown(typed: &str) -> String {
-    let end = typed.char_indices().nth(MAX_NAME).map(|(at, _)| at);
+    let end = typed.char_indices().nth(MAX_NAME_LEN).map(|(at, _)| at);
     match end {
         Some(end) => format!("{}…", &typed[..end]),
         None => typed.to_owned(),
@@ -101,7 +103,7 @@ mod tests {
             "— … €",
         ] {
             assert!(
-                matches!(clean(text), Cow::Borrowed(same) if same == text),
+                matches!(sanitize(text), Cow::Borrowed(same) if same == text),
                 "{text:?}"
             );
         }
@@ -118,21 +120,25 @@ mod tests {
             ("one\u{2028}two\u{2029}three", "one two three"),
         ];
         for (typed, kept) in cases {
-            assert_eq!(clean(typed), kept, "{typed:?}");
+            assert_eq!(sanitize(typed), kept, "{typed:?}");
         }
     }
 
     #[test]
     fn names_have_a_form_and_some_are_reserved() {
-        let longest = "x".repeat(MAX_NAME);
+        let longest = "x".repeat(MAX_NAME_LEN);
         for name in [
             "a", "Alice", "a-b_c", "007", "user", "user0x", "users1", "yourself", &longest,
         ] {
-            assert_eq!(check_name(name), Ok(()), "{name}");
+            assert_eq!(validate_name(name), Ok(()), "{name}");
         }
-        let too_long = "x".repeat(MAX_NAME + 1);
+        let too_long = "x".repeat(MAX_NAME_LEN + 1);
         for name in ["", " ", "a b", "é", "a.b", "a\n", "[x]", &too_long] {
-            assert_eq!(check_name(name), Err(BadName::Form), "{name:?}");
+            assert_eq!(
+                validate_name(name),
+                Err(NameError::InvalidFormat),
+                "{name:?}"
+            );
         }
         for name in [
             "user0",
@@ -142,7 +148,7 @@ mod tests {
             "SERVER",
             "user00000000000000000000",
         ] {
-            assert_eq!(check_name(name), Err(BadName::Reserved), "{name}");
+            assert_eq!(validate_name(name), Err(NameError::Reserved), "{name}");
         }
     }
 
@@ -151,7 +157,7 @@ mod tests {
         assert_eq!(shown("bob"), "bob");
         assert_eq!(
             shown(&"é".repeat(1000)),
-            format!("{}…", "é".repeat(MAX_NAME))
+            format!("{}…", "é".repeat(MAX_NAME_LEN))
         );
     }
 }

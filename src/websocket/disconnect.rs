@@ -11,55 +11,55 @@ use crate::protocol;
 
 /// Why a connection ended. Its `Display` is the phrase in the log.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Leave {
+pub(crate) enum DisconnectReason {
     /// The client closed, with this code if it gave one.
-    Closed(Option<u16>),
+    ClosedByPeer(Option<u16>),
     /// The connection ended or broke without a Close.
-    Vanished(ErrorKind),
+    ConnectionLost(ErrorKind),
     /// What came is not WebSocket.
-    Protocol(ProtocolError),
+    ProtocolError(ProtocolError),
     /// A length that is not in its shortest form, or is over 63 bits (RFC 6455, section 5.2).
-    BadLength,
+    NonMinimalLength,
     /// A text that is not UTF-8.
-    BadUtf8,
+    InvalidUtf8,
     /// A message over the limit.
-    TooBig,
+    MessageTooBig,
     /// More bytes wait for it than may.
-    TooSlow {
+    BacklogExceeded {
         /// How many wait, in bytes.
         backlog: usize,
     },
     /// It took no byte for as long as a writer waits.
-    Stuck,
+    WriteTimeout,
     /// It fell behind while the system had no thread for its writer.
-    NoThread,
+    NoWriterThread,
     /// Silent for two of the heartbeat's periods.
     PingTimeout,
     /// The server sent the last Close, and the client did not answer in time.
-    NoReply,
+    CloseTimeout,
     /// The server stops.
-    Shutdown,
+    ServerShutdown,
     /// A panic in one of the connection's threads.
-    Bug,
+    InternalError,
 }
 
-impl Leave {
+impl DisconnectReason {
     /// What a failed read of a WebSocket means.
-    pub(crate) fn from_read(error: Error) -> Leave {
+    pub(crate) fn from_read(error: Error) -> DisconnectReason {
         match error {
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                Leave::Vanished(ErrorKind::UnexpectedEof)
+                DisconnectReason::ConnectionLost(ErrorKind::UnexpectedEof)
             }
-            Error::Protocol(what) => Leave::Protocol(what),
-            Error::Utf8(_) => Leave::BadUtf8,
-            Error::Capacity(_) => Leave::TooBig,
+            Error::Protocol(what) => DisconnectReason::ProtocolError(what),
+            Error::Utf8(_) => DisconnectReason::InvalidUtf8,
+            Error::Capacity(_) => DisconnectReason::MessageTooBig,
             // What the stream found wrong, or what the system did.
             Error::Io(error) => error
                 .downcast()
-                .unwrap_or_else(|error| Leave::Vanished(error.kind())),
-            Error::ConnectionClosed | Error::AlreadyClosed => Leave::Closed(None),
+                .unwrap_or_else(|error| DisconnectReason::ConnectionLost(error.kind())),
+            Error::ConnectionClosed | Error::AlreadyClosed => DisconnectReason::ClosedByPeer(None),
             // The rest belongs to handshakes, TLS and tungstenite's own write buffer, which has no limit here.
-            _ => Leave::Bug,
+            _ => DisconnectReason::InternalError,
         }
     }
 
@@ -67,40 +67,52 @@ impl Leave {
     /// and where the client's own Close is answered as it came.
     pub(crate) fn close_frame(&self) -> Option<Bytes> {
         let code = match self {
-            Leave::Protocol(_) | Leave::BadLength => CloseCode::Protocol,
-            Leave::BadUtf8 => CloseCode::Invalid,
-            Leave::TooBig => CloseCode::Size,
-            Leave::Bug => CloseCode::Error,
+            DisconnectReason::ProtocolError(_) | DisconnectReason::NonMinimalLength => {
+                CloseCode::Protocol
+            }
+            DisconnectReason::InvalidUtf8 => CloseCode::Invalid,
+            DisconnectReason::MessageTooBig => CloseCode::Size,
+            DisconnectReason::InternalError => CloseCode::Error,
             _ => return None,
         };
         Some(protocol::close(code, ""))
     }
 }
 
-impl fmt::Display for Leave {
+impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Leave::Closed(Some(code)) => write!(f, "closed by the client ({code})"),
-            Leave::Closed(None) => write!(f, "closed by the client"),
-            Leave::Vanished(ErrorKind::UnexpectedEof) => write!(f, "vanished"),
-            Leave::Vanished(kind) => write!(f, "vanished ({})", io::Error::from(*kind)),
-            Leave::Protocol(what) => write!(f, "protocol error ({what})"),
-            Leave::BadLength => write!(
+            DisconnectReason::ClosedByPeer(Some(code)) => {
+                write!(f, "closed by the client ({code})")
+            }
+            DisconnectReason::ClosedByPeer(None) => write!(f, "closed by the client"),
+            DisconnectReason::ConnectionLost(ErrorKind::UnexpectedEof) => write!(f, "vanished"),
+            DisconnectReason::ConnectionLost(kind) => {
+                write!(f, "vanished ({})", io::Error::from(*kind))
+            }
+            DisconnectReason::ProtocolError(what) => write!(f, "protocol error ({what})"),
+            DisconnectReason::NonMinimalLength => write!(
                 f,
                 "protocol error (a length that is not in its shortest form)"
             ),
-            Leave::BadUtf8 => write!(f, "protocol error (text that is not UTF-8)"),
-            Leave::TooBig => write!(f, "message too big"),
-            Leave::TooSlow { backlog } => write!(f, "too slow ({backlog} bytes waiting)"),
-            Leave::Stuck => write!(f, "too slow (took nothing for the whole write deadline)"),
-            Leave::NoThread => write!(f, "too slow (and the system has no thread to spare for it)"),
-            Leave::PingTimeout => write!(f, "ping timeout"),
-            Leave::NoReply => write!(f, "did not answer the Close"),
-            Leave::Shutdown => write!(f, "shutdown"),
-            Leave::Bug => write!(f, "internal error"),
+            DisconnectReason::InvalidUtf8 => write!(f, "protocol error (text that is not UTF-8)"),
+            DisconnectReason::MessageTooBig => write!(f, "message too big"),
+            DisconnectReason::BacklogExceeded { backlog } => {
+                write!(f, "too slow ({backlog} bytes waiting)")
+            }
+            DisconnectReason::WriteTimeout => {
+                write!(f, "too slow (took nothing for the whole write deadline)")
+            }
+            DisconnectReason::NoWriterThread => {
+                write!(f, "too slow (and the system has no thread to spare for it)")
+            }
+            DisconnectReason::PingTimeout => write!(f, "ping timeout"),
+            DisconnectReason::CloseTimeout => write!(f, "did not answer the Close"),
+            DisconnectReason::ServerShutdown => write!(f, "shutdown"),
+            DisconnectReason::InternalError => write!(f, "internal error"),
         }
     }
 }
 
 /// So that a stream can tell it by an [`io::Error`].
-impl std::error::Error for Leave {}
+impl std::error::Error for DisconnectReason {}

@@ -8,17 +8,17 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::websocket::disconnect::Leave;
+use crate::websocket::disconnect::DisconnectReason;
 
 /// No header is longer: two bytes, a length of eight, a mask of four (section 5.2).
-const HEADER_BYTES: usize = 14;
+const MAX_HEADER_SIZE: usize = 14;
 
 /// The longest payload of a control frame (section 5.5).
-const CONTROL_BYTES: u64 = 125;
+const MAX_CONTROL_PAYLOAD: u64 = 125;
 
 /// Where in its frames a client is. No I/O.
 #[derive(Default)]
-pub(crate) struct Framing {
+pub(crate) struct FrameValidator {
     /// What has come of a header.
     header: Vec<u8>,
     /// How much is still to come of the payload.
@@ -29,16 +29,16 @@ pub(crate) struct Framing {
     text: bool,
     /// What the message is whose last frame has not begun yet.
     unfinished: Option<Data>,
-    utf8: Utf8,
+    utf8: Utf8Validator,
 }
 
-impl Framing {
+impl FrameValidator {
     /// Takes the bytes that came.
     ///
     /// # Errors
     ///
     /// How many of the bytes come before what is wrong, and what that is.
-    pub(crate) fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, Leave)> {
+    pub(crate) fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, DisconnectReason)> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -46,19 +46,20 @@ impl Framing {
                 self.take_header(rest).map_err(|why| (at, why))?
             } else {
                 self.take_payload(rest)
-                    .map_err(|good| (at + good, Leave::BadUtf8))?
+                    .map_err(|good| (at + good, DisconnectReason::InvalidUtf8))?
             };
         }
         Ok(())
     }
 
     /// Takes what belongs to the header: how many bytes.
-    fn take_header(&mut self, bytes: &[u8]) -> Result<usize, Leave> {
+    fn take_header(&mut self, bytes: &[u8]) -> Result<usize, DisconnectReason> {
         let before = self.header.len();
-        let wanted = bytes.len().min(HEADER_BYTES - before);
+        let wanted = bytes.len().min(MAX_HEADER_SIZE - before);
         self.header.extend_from_slice(&bytes[..wanted]);
         let mut cursor = Cursor::new(&self.header);
-        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(Leave::from_read)?
+        let Some((header, length)) =
+            FrameHeader::parse(&mut cursor).map_err(DisconnectReason::from_read)?
         else {
             return Ok(wanted);
         };
@@ -67,9 +68,10 @@ impl Framing {
         // "the minimal number of bytes MUST be used to encode the length", and "the most significant bit MUST be 0"
         // (section 5.2).
         if end != header.len(length) || length >> 63 != 0 {
-            return Err(Leave::BadLength);
+            return Err(DisconnectReason::NonMinimalLength);
         }
-        self.begin(&header, length).map_err(Leave::Protocol)?;
+        self.begin(&header, length)
+            .map_err(DisconnectReason::ProtocolError)?;
         Ok(end - before)
     }
 
@@ -88,7 +90,7 @@ impl Framing {
             (OpCode::Control(_), _) if !header.is_final => {
                 return Err(ProtocolError::FragmentedControlFrame);
             }
-            (OpCode::Control(_), _) if length > CONTROL_BYTES => {
+            (OpCode::Control(_), _) if length > MAX_CONTROL_PAYLOAD => {
                 return Err(ProtocolError::ControlFrameTooBig);
             }
             (OpCode::Control(_), _) => self.text = false,
@@ -103,7 +105,7 @@ impl Framing {
             (OpCode::Data(kind), None) => {
                 self.text = kind == Data::Text;
                 self.unfinished = (!header.is_final).then_some(kind);
-                self.utf8 = Utf8::default();
+                self.utf8 = Utf8Validator::default();
             }
         }
         Ok(())
@@ -134,7 +136,7 @@ impl Framing {
 }
 
 /// Where in a character a text is.
-struct Utf8 {
+struct Utf8Validator {
     /// How many bytes the character still needs.
     needed: u8,
     /// What the next of them may be.
@@ -144,16 +146,16 @@ struct Utf8 {
 /// What every further byte of a character may be, but for the second after some first ones.
 const TAIL: (u8, u8) = (0x80, 0xbf);
 
-impl Default for Utf8 {
-    fn default() -> Utf8 {
-        Utf8 {
+impl Default for Utf8Validator {
+    fn default() -> Utf8Validator {
+        Utf8Validator {
             needed: 0,
             next: TAIL,
         }
     }
 }
 
-impl Utf8 {
+impl Utf8Validator {
     /// Whether this can be the next byte. The ranges are those of RFC 3629, section 4: without surrogates, without
     /// anything over U+10FFFF, and with every character in its shortest form.
     fn take(&mut self, byte: u8) -> bool {
@@ -197,8 +199,8 @@ mod tests {
     }
 
     /// What comes of bytes that come in parts of this size: how many are good, and what is wrong behind them.
-    fn checked(bytes: &[u8], part: usize) -> (usize, Option<Leave>) {
-        let mut framing = Framing::default();
+    fn checked(bytes: &[u8], part: usize) -> (usize, Option<DisconnectReason>) {
+        let mut framing = FrameValidator::default();
         for (number, part_bytes) in bytes.chunks(part).enumerate() {
             if let Err((good, why)) = framing.check(part_bytes) {
                 return (number * part + good, Some(why));
@@ -239,25 +241,49 @@ mod tests {
         let twice = [frame(0x01, b"a"), frame(0x01, b"")].concat();
         // After a good frame: bytes of others, how many of them are good, and what is wrong with the rest.
         let cases = [
-            (text, 9, Leave::BadUtf8),
-            (begun(0xc2), 0, Leave::Protocol(NonZeroReservedBits)),
-            (begun(0x83), 0, Leave::Protocol(InvalidOpcode(3))),
+            (text, 9, DisconnectReason::InvalidUtf8),
+            (
+                begun(0xc2),
+                0,
+                DisconnectReason::ProtocolError(NonZeroReservedBits),
+            ),
+            (
+                begun(0x83),
+                0,
+                DisconnectReason::ProtocolError(InvalidOpcode(3)),
+            ),
             (
                 vec![0x81, 0x7d],
                 0,
-                Leave::Protocol(UnmaskedFrameFromClient),
+                DisconnectReason::ProtocolError(UnmaskedFrameFromClient),
             ),
-            (length(125), 0, Leave::BadLength),
-            (length(65535), 0, Leave::BadLength),
-            (length(1 << 63 | 65536), 0, Leave::BadLength),
+            (length(125), 0, DisconnectReason::NonMinimalLength),
+            (length(65535), 0, DisconnectReason::NonMinimalLength),
+            (
+                length(1 << 63 | 65536),
+                0,
+                DisconnectReason::NonMinimalLength,
+            ),
             (
                 vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4],
                 0,
-                Leave::Protocol(ControlFrameTooBig),
+                DisconnectReason::ProtocolError(ControlFrameTooBig),
             ),
-            (begun(0x08), 0, Leave::Protocol(FragmentedControlFrame)),
-            (begun(0x80), 0, Leave::Protocol(UnexpectedContinueFrame)),
-            (twice, 7, Leave::Protocol(ExpectedFragment(Data::Text))),
+            (
+                begun(0x08),
+                0,
+                DisconnectReason::ProtocolError(FragmentedControlFrame),
+            ),
+            (
+                begun(0x80),
+                0,
+                DisconnectReason::ProtocolError(UnexpectedContinueFrame),
+            ),
+            (
+                twice,
+                7,
+                DisconnectReason::ProtocolError(ExpectedFragment(Data::Text)),
+            ),
         ];
         let before = frame(0x81, b"good");
         for (bytes, good, why) in cases {
@@ -278,7 +304,7 @@ mod tests {
                 &[first, second, 0x80],
                 &[first, second, 0xbf, 0x80],
             ] {
-                let mut utf8 = Utf8::default();
+                let mut utf8 = Utf8Validator::default();
                 let good = text.iter().take_while(|&&byte| utf8.take(byte)).count();
                 let complete = good == text.len() && utf8.needed == 0;
                 assert_eq!(complete, std::str::from_utf8(text).is_ok(), "{text:x?}");

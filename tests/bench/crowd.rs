@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::frame;
 
 /// What one read may bring: several of the server's batches.
-const READ_BYTES: usize = 256 << 10;
+const READ_BUFFER_SIZE: usize = 256 << 10;
 
 /// How many clients may be found ready at once.
 const EVENTS: usize = 1024;
@@ -36,7 +36,7 @@ impl Crowd {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             members: Vec::new(),
             vacant: Vec::new(),
-            buffer: vec![0; READ_BYTES],
+            buffer: vec![0; READ_BUFFER_SIZE],
             events: vec![MaybeUninit::uninit(); EVENTS],
         })
     }

@@ -12,7 +12,7 @@ pub const COST_CLIENTS: [usize; 6] = [10, 30, 100, 300, 1000, 3000];
 
 const SIZE: (u32, u32) = (900, 520);
 
-/// Told apart by people who see colours differently, too (Okabe and Ito).
+/// ServerEvent apart by people who see colours differently, too (Okabe and Ito).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::raw::{self, Raw};
 use super::{SOON, options};
-use threadchat::Options;
+use threadchat::Config;
 
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
@@ -138,8 +138,8 @@ impl Case {
 }
 
 /// A server that takes messages of this size.
-pub fn taking(max_message: usize) -> Options {
-    Options {
+pub fn taking(max_message: usize) -> Config {
+    Config {
         max_message,
         ..options()
     }

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use threadchat::{Options, Server, ServerError, Stopper};
+use threadchat::{Config, Server, ServerError, ShutdownHandle};
 
 pub use browser::Browser;
 pub use client::Client;
@@ -84,15 +84,15 @@ pub fn users(greeting: &str) -> usize {
 /// A server in this process, stopped at the end.
 pub struct Host {
     pub address: SocketAddr,
-    pub stopper: Stopper,
+    pub stopper: ShutdownHandle,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 /// The defaults, on a free port.
-pub fn options() -> Options {
-    Options {
+pub fn options() -> Config {
+    Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        ..Options::default()
+        ..Config::default()
     }
 }
 
@@ -101,9 +101,9 @@ impl Host {
         Host::with(options())
     }
 
-    pub fn with(options: Options) -> Host {
+    pub fn with(options: Config) -> Host {
         let server = Server::bind(options).expect("port 0 is free");
-        let (address, stopper) = (server.local_addr(), server.stopper());
+        let (address, stopper) = (server.local_addr(), server.shutdown_handle());
         Host {
             address,
             stopper,
@@ -118,7 +118,7 @@ impl Host {
 
     /// Stops it and waits for its end: how `run` ended.
     pub fn stop(mut self) -> Result<(), ServerError> {
-        self.stopper.stop();
+        self.stopper.shutdown();
         self.wait()
     }
 
@@ -131,7 +131,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.stopper.stop();
+        self.stopper.shutdown();
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(

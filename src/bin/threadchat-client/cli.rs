@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use lexopt::{Arg, Parser, ValueExt};
-use threadchat::text::check_name;
+use threadchat::text::validate_name;
 use tungstenite::http::Uri;
 
 const HELP: &str = "\
@@ -69,7 +69,7 @@ impl Command {
             match arg {
                 Arg::Long("name") => {
                     let wanted = parser.value()?.string()?;
-                    check_name(&wanted)
+                    validate_name(&wanted)
                         .map_err(|why| UsageError(format!("--name {wanted:?}: {why}")))?;
                     name = Some(wanted);
                 }
@@ -126,7 +126,7 @@ impl Target {
 
     /// The URL that asks for this name too, in place of any that it asks for.
     pub fn url(&self, name: Option<&str>) -> String {
-        let Some(name) = name.filter(|name| check_name(name).is_ok()) else {
+        let Some(name) = name.filter(|name| validate_name(name).is_ok()) else {
             return self.uri.to_string();
         };
         // `Target::parse` has found one.

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
-use threadchat::protocol::{JSON_SUBPROTOCOL, Request, Told};
+use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL, ServerEvent};
 use tungstenite::client::{IntoClientRequest, client_with_config};
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::http::{HeaderValue, StatusCode};
@@ -35,7 +35,7 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 const QUEUED: usize = 64;
 
 /// Both `WebSocket`s allocate this.
-const READ_BYTES: usize = 16 << 10;
+const READ_BUFFER_SIZE: usize = 16 << 10;
 
 /// The reading side.
 pub struct Connection {
@@ -62,7 +62,11 @@ pub enum SendError {
 
 impl Outgoing {
     /// Waits while the server takes what was sent before, for ever when no time is given.
-    pub fn send(&self, request: &Request<'_>, patience: Option<Duration>) -> Result<(), SendError> {
+    pub fn send(
+        &self,
+        request: &ClientCommand<'_>,
+        patience: Option<Duration>,
+    ) -> Result<(), SendError> {
         // Serialising fails for the two that are never sent, and for nothing else.
         let text = serde_json::to_string(request).map_err(|_| SendError::Ended)?;
         self.put(Message::text(text), patience)
@@ -247,7 +251,7 @@ impl Connection {
     }
 
     /// Waits for what the server tells next. What this version has no words for is skipped.
-    pub fn hear(&mut self) -> Result<Told<'static>, Ended> {
+    pub fn hear(&mut self) -> Result<ServerEvent<'static>, Ended> {
         loop {
             match self.websocket.read() {
                 Ok(Message::Text(text)) => {
@@ -287,8 +291,8 @@ impl Drop for Connection {
 
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(READ_BYTES)
+        .read_buffer_size(READ_BUFFER_SIZE)
+        .write_buffer_size(READ_BUFFER_SIZE)
 }
 
 /// To the first of the host's addresses that answers.

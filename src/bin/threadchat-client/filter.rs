@@ -7,7 +7,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 use threadchat::protocol::plain;
-use threadchat::protocol::{Request, Told};
+use threadchat::protocol::{ClientCommand, ServerEvent};
 
 use crate::Result;
 use crate::cli::Target;
@@ -50,7 +50,7 @@ pub fn run(target: &Target, name: Option<&str>) -> Result<()> {
     loop {
         match connection.hear() {
             // Nobody waits for more than one.
-            Ok(Told::Help { .. }) => drop(answered.try_send(())),
+            Ok(ServerEvent::Help { .. }) => drop(answered.try_send(())),
             Ok(mut told) => {
                 own.follow(&mut told);
                 print(&told)?;
@@ -90,9 +90,9 @@ impl Speaker {
             }
             let text = String::from_utf8_lossy(&line);
             match plain::decode(text.trim_end_matches(['\r', '\n'])) {
-                Request::Quit => return Ok(()),
-                Request::Help {} => print(&lines::help())?,
-                Request::Wrong(why) => print(&Told::Error { text: why.into() })?,
+                ClientCommand::Quit => return Ok(()),
+                ClientCommand::Help {} => print(&lines::help())?,
+                ClientCommand::Invalid(why) => print(&ServerEvent::Error { text: why.into() })?,
                 request => {
                     if self.outgoing.send(&request, None).is_err() {
                         return Ok(());
@@ -116,13 +116,13 @@ impl Speaker {
     /// that answer.
     fn settle(&self) -> std::result::Result<(), Over> {
         self.outgoing
-            .send(&Request::Help {}, None)
+            .send(&ClientCommand::Help {}, None)
             .map_err(|_| Over)?;
         self.answers.recv().map_err(|_| Over)
     }
 }
 
-fn print(told: &Told<'_>) -> io::Result<()> {
+fn print(told: &ServerEvent<'_>) -> io::Result<()> {
     let mut text = lines::plain(told).join("\n");
     if text.is_empty() {
         return Ok(());

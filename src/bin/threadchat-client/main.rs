@@ -19,7 +19,7 @@ mod terminal;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use threadchat::text::clean;
+use threadchat::text::sanitize;
 
 use cli::Command;
 
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let _ = writeln!(
         io::stderr(),
         "threadchat-client: {}",
-        clean(&error.to_string())
+        sanitize(&error.to_string())
     );
     ExitCode::from(code)
 }

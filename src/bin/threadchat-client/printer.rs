@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use rustyline::ExternalPrinter;
-use threadchat::protocol::Told;
+use threadchat::protocol::ServerEvent;
 
 use crate::render::Style;
 
@@ -62,7 +62,7 @@ impl Screen {
 
     /// Shows above the line being typed. Waits while the terminal is slower than the server, which then waits too,
     /// within its limits.
-    pub fn show(&self, told: &Told<'_>, own: &str) -> Result<(), Gone> {
+    pub fn show(&self, told: &ServerEvent<'_>, own: &str) -> Result<(), Gone> {
         match self.style.lines(told, own) {
             lines if lines.is_empty() => Ok(()),
             lines => self.put(lines),
@@ -80,7 +80,7 @@ impl Screen {
 
     /// Shows while no line is being typed: by the thread that edits, which must not wait for the one that shows, as
     /// that one may be waiting for the next prompt.
-    pub fn answer(&self, told: &Told<'_>) -> io::Result<()> {
+    pub fn answer(&self, told: &ServerEvent<'_>) -> io::Result<()> {
         io::stdout().write_all(self.style.lines(told, "").as_bytes())
     }
 

@@ -1,8 +1,8 @@
 //! What is heard, as lines to read.
 
-use threadchat::protocol::Told;
+use threadchat::protocol::ServerEvent;
 use threadchat::protocol::plain;
-use threadchat::text::clean;
+use threadchat::text::sanitize;
 
 /// What we are called, told by the server.
 #[derive(Default)]
@@ -12,26 +12,26 @@ pub struct Own {
 
 impl Own {
     /// Keeps up with the server, and marks our own whispers as such.
-    pub fn follow(&mut self, told: &mut Told<'_>) {
+    pub fn follow(&mut self, told: &mut ServerEvent<'_>) {
         match told {
-            Told::Welcome { name, .. } => self.name = name.to_string(),
-            Told::Renamed { from, to } if *from == self.name => self.name = to.to_string(),
-            Told::Whisper { from, to, sent, .. } => *sent = *from == self.name && from != to,
+            ServerEvent::Welcome { name, .. } => self.name = name.to_string(),
+            ServerEvent::Renamed { from, to } if *from == self.name => self.name = to.to_string(),
+            ServerEvent::Whisper { from, to, sent, .. } => *sent = *from == self.name && from != to,
             _ => {}
         }
     }
 }
 
 /// The plain-text dialect's lines for this, which can't drive a terminal whatever the server says.
-pub fn plain(told: &Told<'_>) -> Vec<String> {
+pub fn plain(told: &ServerEvent<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    plain::encode(told, |line| lines.push(clean(line).into_owned()));
+    plain::encode(told, |line| lines.push(sanitize(line).into_owned()));
     lines
 }
 
 /// The lines of `/help`, which are about this client's commands.
-pub fn help() -> Told<'static> {
-    Told::Help {
+pub fn help() -> ServerEvent<'static> {
+    ServerEvent::Help {
         text: plain::HELP.into(),
     }
 }
@@ -57,20 +57,20 @@ impl Style {
 
     /// Lines for a person, each with its line break: with who comes and goes, and without our own messages, which
     /// stand where they were typed.
-    pub fn lines(self, told: &Told<'_>, own: &str) -> String {
+    pub fn lines(self, told: &ServerEvent<'_>, own: &str) -> String {
         let mut text = String::new();
         match told {
-            Told::Message { from, .. } if from == own => {}
-            Told::Welcome { name, users } => {
-                let name = clean(name);
+            ServerEvent::Message { from, .. } if from == own => {}
+            ServerEvent::Welcome { name, users } => {
+                let name = sanitize(name);
                 let line =
                     format!("You are {name}. Users here: {users}. /help lists the commands.");
                 text += &self.notice(&line);
             }
-            Told::Joined { name, users } => {
+            ServerEvent::Joined { name, users } => {
                 text += &self.notice(&format!("{name} has joined. Users here: {users}."));
             }
-            Told::Left { name, users } => {
+            ServerEvent::Left { name, users } => {
                 text += &self.notice(&format!("{name} has left. Users here: {users}."));
             }
             _ => {
@@ -84,17 +84,17 @@ impl Style {
 
     /// A line that is nobody's message.
     pub fn notice(self, text: &str) -> String {
-        self.paint(FAINT, &format!("* {}", clean(text)), "")
+        self.paint(FAINT, &format!("* {}", sanitize(text)), "")
     }
 
-    fn line(self, told: &Told<'_>, line: &str) -> String {
+    fn line(self, told: &ServerEvent<'_>, line: &str) -> String {
         match told {
-            Told::Message { .. } | Told::Action { .. } => {
+            ServerEvent::Message { .. } | ServerEvent::Action { .. } => {
                 let end = line.find(']').map_or(0, |end| end + 1);
                 self.paint(BOLD, &line[..end], &line[end..])
             }
-            Told::Whisper { .. } => self.paint(MAGENTA, line, ""),
-            Told::Error { .. } => self.paint(YELLOW, line, ""),
+            ServerEvent::Whisper { .. } => self.paint(MAGENTA, line, ""),
+            ServerEvent::Error { .. } => self.paint(YELLOW, line, ""),
             _ => self.paint(FAINT, line, ""),
         }
     }
@@ -115,46 +115,46 @@ mod tests {
     const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\r\n\u{202e}";
 
     /// Everything there is to be told, with this in place of every text.
-    fn all(text: &str) -> Vec<Told<'_>> {
+    fn all(text: &str) -> Vec<ServerEvent<'_>> {
         let text = || text.into();
         let (from, to, users) = (text, text, 1);
         vec![
-            Told::Welcome {
+            ServerEvent::Welcome {
                 name: text(),
                 users,
             },
-            Told::Message {
+            ServerEvent::Message {
                 from: from(),
                 text: text(),
             },
-            Told::Action {
+            ServerEvent::Action {
                 from: from(),
                 text: text(),
             },
-            Told::Whisper {
+            ServerEvent::Whisper {
                 from: from(),
                 to: to(),
                 text: text(),
                 sent: true,
             },
-            Told::Joined {
+            ServerEvent::Joined {
                 name: text(),
                 users,
             },
-            Told::Left {
+            ServerEvent::Left {
                 name: text(),
                 users,
             },
-            Told::Renamed {
+            ServerEvent::Renamed {
                 from: from(),
                 to: to(),
             },
-            Told::Who {
+            ServerEvent::Who {
                 names: vec![text()],
                 users,
             },
-            Told::Help { text: text() },
-            Told::Error { text: text() },
+            ServerEvent::Help { text: text() },
+            ServerEvent::Error { text: text() },
         ]
     }
 
@@ -190,22 +190,22 @@ mod tests {
     #[test]
     fn the_own_name_follows_the_server_and_tells_own_whispers() {
         let mut own = Own::default();
-        let mut hear = |told: Told<'static>| {
+        let mut hear = |told: ServerEvent<'static>| {
             let mut told = told;
             own.follow(&mut told);
             (own.name.clone(), plain(&told))
         };
-        let whisper = |from: &'static str, to: &'static str| Told::Whisper {
+        let whisper = |from: &'static str, to: &'static str| ServerEvent::Whisper {
             from: from.into(),
             to: to.into(),
             text: "x".into(),
             sent: false,
         };
-        let renamed = |from: &'static str, to: &'static str| Told::Renamed {
+        let renamed = |from: &'static str, to: &'static str| ServerEvent::Renamed {
             from: from.into(),
             to: to.into(),
         };
-        hear(Told::Welcome {
+        hear(ServerEvent::Welcome {
             name: "user0".into(),
             users: 1,
         });

@@ -11,8 +11,8 @@ use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor};
 use threadchat::protocol::plain;
-use threadchat::protocol::{Request, Told};
-use threadchat::text::{MAX_NAME, clean};
+use threadchat::protocol::{ClientCommand, ServerEvent};
+use threadchat::text::{MAX_NAME_LEN, sanitize};
 
 use crate::Result;
 use crate::cli::Target;
@@ -126,7 +126,7 @@ impl Terminal {
                 // Ctrl-D, Ctrl-C.
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                    screen.answer(&Told::Error {
+                    screen.answer(&ServerEvent::Error {
                         text: "That was not UTF-8.".into(),
                     })?;
                     continue;
@@ -136,15 +136,17 @@ impl Terminal {
             // What is pasted may have several lines.
             for line in typed.lines().filter(|line| !line.trim().is_empty()) {
                 match plain::decode(line) {
-                    Request::Quit => break 'typing,
-                    Request::Help {} => screen.answer(&lines::help())?,
-                    Request::Wrong(why) => screen.answer(&Told::Error { text: why.into() })?,
+                    ClientCommand::Quit => break 'typing,
+                    ClientCommand::Help {} => screen.answer(&lines::help())?,
+                    ClientCommand::Invalid(why) => {
+                        screen.answer(&ServerEvent::Error { text: why.into() })?
+                    }
                     request => {
-                        if matches!(request, Request::Rename { .. }) {
+                        if matches!(request, ClientCommand::Rename { .. }) {
                             answers_before = shared.state().named;
                         }
                         if let Err(why) = say(&shared, &request) {
-                            screen.answer(&Told::Error { text: why.into() })?;
+                            screen.answer(&ServerEvent::Error { text: why.into() })?;
                             break;
                         }
                     }
@@ -166,9 +168,9 @@ impl Terminal {
 }
 
 /// Sends, or tells why not.
-fn say(shared: &Shared, request: &Request<'_>) -> std::result::Result<(), &'static str> {
+fn say(shared: &Shared, request: &ClientCommand<'_>) -> std::result::Result<(), &'static str> {
     const GONE: &str = "That was not sent: there is no connection.";
-    let counts = usize::from(matches!(request, Request::Message { .. }));
+    let counts = usize::from(matches!(request, ClientCommand::Message { .. }));
     let outgoing = {
         let mut state = shared.state();
         let outgoing = state.outgoing.clone().ok_or(GONE)?;
@@ -248,7 +250,7 @@ impl Hearer {
             };
             let before = self.own.name.clone();
             self.own.follow(&mut told);
-            let renamed = matches!(told, Told::Renamed { .. }) && self.own.name != before;
+            let renamed = matches!(told, ServerEvent::Renamed { .. }) && self.own.name != before;
             if renamed {
                 self.chosen = Some(self.own.name.clone());
             }
@@ -256,12 +258,17 @@ impl Hearer {
 
             let mut state = self.shared.state();
             match &told {
-                Told::Message { from, .. } if *from == self.own.name => {
+                ServerEvent::Message { from, .. } if *from == self.own.name => {
                     state.unheard = state.unheard.saturating_sub(1)
                 }
-                Told::Renamed { .. } if !renamed => {}
-                Told::Welcome { .. } | Told::Renamed { .. } | Told::Error { .. } => {
-                    state.name = clean(&self.own.name).chars().take(MAX_NAME).collect();
+                ServerEvent::Renamed { .. } if !renamed => {}
+                ServerEvent::Welcome { .. }
+                | ServerEvent::Renamed { .. }
+                | ServerEvent::Error { .. } => {
+                    state.name = sanitize(&self.own.name)
+                        .chars()
+                        .take(MAX_NAME_LEN)
+                        .collect();
                     state.named += 1;
                     self.shared.changed.notify_all();
                 }

@@ -20,24 +20,24 @@ enum Entry {
 }
 
 /// A writer that never waits, for a logger. Each line goes out in one piece.
-pub struct Journal {
+pub struct LogWriter {
     entries: Sender<Entry>,
     line: Vec<u8>,
     lost: usize,
 }
 
-impl Journal {
+impl LogWriter {
     /// Starts the thread that writes to `out`. It ends when the journal is dropped.
     ///
     /// # Errors
     ///
     /// The system gives no thread.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Journal> {
+    pub fn start(out: impl Write + Send + 'static) -> io::Result<LogWriter> {
         let (entries, waiting) = bounded(LINES);
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || write_all(&waiting, out))?;
-        Ok(Journal {
+        Ok(LogWriter {
             entries,
             line: Vec::new(),
             lost: 0,
@@ -58,7 +58,7 @@ impl Journal {
     }
 }
 
-impl Write for Journal {
+impl Write for LogWriter {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(part);
         if part.ends_with(b"\n") {
@@ -132,7 +132,7 @@ mod tests {
         let (begun, first_begun) = bounded(1);
         let (opening, open) = bounded(KEPT + 1);
         let (out, written) = bounded(KEPT + 1);
-        let mut journal = Journal::start(Gate { begun, open, out }).expect("a thread");
+        let mut journal = LogWriter::start(Gate { begun, open, out }).expect("a thread");
         for number in 0..KEPT + LOST {
             write!(journal, "line {number} ").expect("never waits");
             writeln!(journal, "ends").expect("never waits");

@@ -10,10 +10,10 @@ use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{panic, thread};
 
-use crate::log_writer::Journal;
+use crate::log_writer::LogWriter;
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 use threadchat::config::{Command, Logging};
-use threadchat::{Options, Server};
+use threadchat::{Config, Server};
 
 /// For a command line that can't be followed.
 const USAGE: u8 = 2;
@@ -51,7 +51,7 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-fn serve(options: Options, logging: &Logging) -> Result<()> {
+fn serve(options: Config, logging: &Logging) -> Result<()> {
     start_log(logging)?;
     log_panics();
     allow_descriptors(options.max_connections);
@@ -60,16 +60,16 @@ fn serve(options: Options, logging: &Logging) -> Result<()> {
     result
 }
 
-fn run(options: Options) -> Result<()> {
+fn run(options: Config) -> Result<()> {
     let server = Server::bind(options)?;
-    let stopper = server.stopper();
+    let stopper = server.shutdown_handle();
     let stopping = AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if stopping.swap(true, Ordering::Relaxed) {
             // The code that shells give to a program which a signal ended.
             process::exit(130);
         }
-        stopper.stop();
+        stopper.shutdown();
     })?;
     log::info!("responding at ws://{}/chat", server.local_addr());
     let result = server.run();
@@ -88,10 +88,10 @@ fn start_log(logging: &Logging) -> Result<()> {
         .build();
     let journal =
         match &logging.file {
-            None => Journal::start(io::stderr())?,
+            None => LogWriter::start(io::stderr())?,
             Some(path) => {
                 let file = File::options().append(true).create(true).open(path);
-                Journal::start(file.map_err(|error| {
+                LogWriter::start(file.map_err(|error| {
                     format!("can't open the log file {}: {error}", path.display())
                 })?)?
             }

@@ -6,7 +6,7 @@ use super::*;
 #[derive(Default)]
 struct Heard {
     room: Room,
-    told: Vec<(To, Told<'static>)>,
+    told: Vec<(To, ServerEvent<'static>)>,
 }
 
 impl Heard {
@@ -18,20 +18,20 @@ impl Heard {
         heard
     }
 
-    fn join(&mut self, id: Id, wanted: Option<&str>) -> Vec<(To, Told<'static>)> {
+    fn join(&mut self, id: Id, wanted: Option<&str>) -> Vec<(To, ServerEvent<'static>)> {
         self.room.join(id, wanted, &mut |to, told| {
             self.told.push((to, owned(told)))
         });
         std::mem::take(&mut self.told)
     }
 
-    fn leave(&mut self, id: Id) -> Vec<(To, Told<'static>)> {
+    fn leave(&mut self, id: Id) -> Vec<(To, ServerEvent<'static>)> {
         self.room
             .leave(id, &mut |to, told| self.told.push((to, owned(told))));
         std::mem::take(&mut self.told)
     }
 
-    fn ask(&mut self, id: Id, line: &str) -> Vec<(To, Told<'static>)> {
+    fn ask(&mut self, id: Id, line: &str) -> Vec<(To, ServerEvent<'static>)> {
         self.room
             .handle(id, crate::protocol::plain::decode(line), &mut |to, told| {
                 self.told.push((to, owned(told)))
@@ -42,17 +42,19 @@ impl Heard {
     /// The one error that this line is answered with.
     fn refused(&mut self, id: Id, line: &str) -> String {
         match self.ask(id, line).as_slice() {
-            [(To::One(to), Told::Error { text })] if *to == id => text.to_string(),
+            [(To::One(to), ServerEvent::Error { text })] if *to == id => text.to_string(),
             other => panic!("{line:?}: {other:?}"),
         }
     }
 }
 
-/// Told again from JSON, which owns what it says.
-fn owned(told: &Told<'_>) -> Told<'static> {
+/// ServerEvent again from JSON, which owns what it says.
+fn owned(told: &ServerEvent<'_>) -> ServerEvent<'static> {
     let json = serde_json::to_string(told).expect("has no maps");
     let mut owned = serde_json::from_str(&json).expect("was just written");
-    if let (Told::Whisper { sent, .. }, Told::Whisper { sent: was, .. }) = (&mut owned, told) {
+    if let (ServerEvent::Whisper { sent, .. }, ServerEvent::Whisper { sent: was, .. }) =
+        (&mut owned, told)
+    {
         *sent = *was;
     }
     owned
@@ -65,7 +67,7 @@ fn counter_names_are_never_reused() {
         let name = format!("user{}", users - 1);
         let welcome = (
             To::One(id),
-            Told::Welcome {
+            ServerEvent::Welcome {
                 name: name.clone().into(),
                 users,
             },
@@ -75,7 +77,7 @@ fn counter_names_are_never_reused() {
             [
                 (
                     To::Others(id),
-                    Told::Joined {
+                    ServerEvent::Joined {
                         name: name.into(),
                         users
                     }
@@ -88,7 +90,7 @@ fn counter_names_are_never_reused() {
         heard.leave(9),
         [(
             To::Others(9),
-            Told::Left {
+            ServerEvent::Left {
                 name: "user1".into(),
                 users: 1
             }
@@ -107,7 +109,7 @@ fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
         heard.ask(0, "one\n[user1]:\u{202e} two"),
         [(
             To::All,
-            Told::Message {
+            ServerEvent::Message {
                 from: "alice".into(),
                 text
             }
@@ -117,7 +119,7 @@ fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
         heard.ask(1, ""),
         [(
             To::All,
-            Told::Message {
+            ServerEvent::Message {
                 from: "bob".into(),
                 text: "".into()
             }
@@ -127,7 +129,7 @@ fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
         heard.ask(1, "/me  waves\n"),
         [(
             To::All,
-            Told::Action {
+            ServerEvent::Action {
                 from: "bob".into(),
                 text: "waves ".into()
             }
@@ -147,7 +149,7 @@ fn a_rename_is_told_to_all_and_frees_the_old_name() {
     let renamed = |from: &'static str, to: &'static str| {
         [(
             To::All,
-            Told::Renamed {
+            ServerEvent::Renamed {
                 from: from.into(),
                 to: to.into(),
             },
@@ -193,7 +195,7 @@ fn a_newcomer_gets_the_name_it_asks_for_or_hears_why_not() {
         let told = heard.join(id, Some(wanted));
         assert_eq!(heard.room.name(id), Some(format!("user{id}").as_str()));
         assert!(
-            matches!(told.last(), Some((To::One(to), Told::Error { text })) if *to == id && text.contains(why))
+            matches!(told.last(), Some((To::One(to), ServerEvent::Error { text })) if *to == id && text.contains(why))
         );
     }
     heard.leave(1);
@@ -208,7 +210,7 @@ fn a_newcomer_gets_the_name_it_asks_for_or_hears_why_not() {
 #[test]
 fn a_whisper_goes_to_its_two_ends() {
     let mut heard = Heard::with(&["alice", "bob", "carol"]);
-    let whisper = |sent| Told::Whisper {
+    let whisper = |sent| ServerEvent::Whisper {
         from: "alice".into(),
         to: "bob".into(),
         text: "psst \u{feff}🐎".into(),
@@ -218,7 +220,7 @@ fn a_whisper_goes_to_its_two_ends() {
         heard.ask(0, "/w BOB psst\t\u{feff}🐎"),
         [(To::One(1), whisper(false)), (To::One(0), whisper(true))]
     );
-    let own = Told::Whisper {
+    let own = ServerEvent::Whisper {
         from: "carol".into(),
         to: "carol".into(),
         text: "me".into(),
@@ -247,7 +249,7 @@ fn who_names_a_hundred_and_counts_the_rest() {
         heard.join(id, None);
     }
     match heard.ask(50, "/who").as_slice() {
-        [(To::One(50), Told::Who { names, users: 103 })] => {
+        [(To::One(50), ServerEvent::Who { names, users: 103 })] => {
             assert_eq!(
                 (names.len(), &*names[0], &*names[99]),
                 (100, "user0", "user99")
@@ -262,12 +264,14 @@ fn quitting_is_leaving() {
     let mut heard = Heard::with(&["alice", "bob"]);
     let mut told = 0;
     assert_eq!(
-        heard.room.handle(0, Request::Quit, &mut |_, _| told += 1),
+        heard
+            .room
+            .handle(0, ClientCommand::Quit, &mut |_, _| told += 1),
         Next::Quits
     );
     assert_eq!((told, heard.room.users(), heard.room.name(0)), (1, 1, None));
     assert_eq!(
         heard.ask(1, "/help"),
-        [(To::One(1), Told::Help { text: HELP.into() })]
+        [(To::One(1), ServerEvent::Help { text: HELP.into() })]
     );
 }
