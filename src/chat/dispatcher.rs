@@ -1,141 +1,78 @@
-//! The one thread that knows who is connected. It owns the connection list and the room, takes what the connections'
-//! threads send, and puts frames into their outbound channels.
+//! The dispatcher: the thread that owns the sessions and the room. It takes events from its inbox and sends frames to the
+//! outbound channels of the clients.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::chat::room::{Id, Next, Room, To};
-use crate::outbound::Outbound;
-use crate::protocol::{self, ClientCommand, Dialect, ServerEvent};
+use super::event::{ConnectionId, Endpoint, Event};
+use super::room::{Delivery, Room};
+use super::sessions::Sessions;
+use crate::config::{CLOSE_TIMEOUT, MAX_BATCH_EVENTS};
+use crate::outbound::PendingResponse;
+use crate::protocol::ClientCommand;
 use crate::websocket::disconnect::DisconnectReason;
+use crate::websocket::frame;
 
-/// A batch ends when it holds this many bytes of frames: enough to make one write per client worth its price, little
-/// enough for the socket buffer of a client that reads to take at once.
-pub(crate) const MAX_BATCH_BYTES: usize = 64 << 10;
-
-/// A batch ends after this many events too: what they cause may be for one client alone, and then the batch would never
-/// be full. About as many short messages as fill it.
-pub(crate) const MAX_BATCH_EVENTS: usize = 1024;
-
-/// How long a batch may wait to get as many events as the one before it. When clients answer each other, that saves one
-/// write per client for each batch that would have been small: 32 in ping-pong deliver a fifth more for a quarter less
-/// processor time. Far less than anybody notices; and a chat in which nobody speaks at the same time never waits.
+/// The longest wait of a batch for as many events as the previous batch had. Clients that reply to each other would
+/// otherwise cause many small batches with one write per client each: 32 clients in ping-pong deliver a fifth more for a
+/// quarter less CPU time. Users do not notice the delay, and a chat without simultaneous messages never waits.
 const BATCH_LINGER: Duration = Duration::from_micros(150);
 
-/// How long a client may take to answer a Close of the dispatcher's before it is cut off.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What the dispatcher is told by the other threads.
-pub(crate) enum Event {
-    /// A WebSocket is open.
-    Opened {
-        id: Id,
-        outbound: Arc<Outbound>,
-        /// What a chat client is. `None` for one that only wants its echo.
-        chat: Option<JoinRequest>,
-    },
-    /// A chat client asks for something.
-    Asked(Id, ClientCommand<'static>),
-    /// A WebSocket's thread is done with it.
-    Left {
-        id: Id,
-        why: DisconnectReason,
-        /// The Close to send behind all that the client was to hear, which its own thread can't know.
-        close: Option<Bytes>,
-    },
-    /// Is the dispatcher well? It answers by this channel, which must have room.
-    Health(Sender<()>),
-    /// Close everybody's connection, and that of whoever still comes.
-    Stop,
-}
-
-/// A new chat client.
-pub(crate) struct JoinRequest {
-    pub(crate) dialect: Dialect,
-    /// The name it asks for.
-    pub(crate) name: Option<String>,
-}
-
-/// One line of the connection list.
-struct Session {
-    outbound: Arc<Outbound>,
-    dialect: Option<Dialect>,
-    /// How much of its dialect's batch this client has been sent, or was not here for.
-    seen: usize,
-}
-
-/// Frames for everybody who speaks one dialect.
-#[derive(Default)]
-struct Batch {
-    frames: Vec<u8>,
-    /// How many chat clients speak it. Nothing is encoded for none.
-    speakers: usize,
-}
-
-/// The connection list, and what is still to be sent to it. No part of the [`Dispatcher`]'s own fields, so that the
-/// room can call it.
-#[derive(Default)]
-struct Sessions {
-    seats: HashMap<Id, Session>,
-    /// One for each dialect, in the order of [`Dialect::ALL`].
-    batches: [Batch; Dialect::ALL.len()],
-}
-
-/// The thread's own state.
 struct Dispatcher {
     room: Room,
-    audience: Sessions,
-    /// Who was sent a Close, and by when it must have left. One grace for all, so the first is due first.
-    closing: VecDeque<(Instant, Id)>,
-    stopping: bool,
+    sessions: Sessions,
+    /// Clients that were sent a Close, and the time at which they are aborted. The timeout is the same for all, so the
+    /// first entry is due first.
+    closing: VecDeque<(Instant, ConnectionId)>,
+    shutting_down: bool,
 }
 
-/// Serves the inbox until every sender is gone.
+/// Processes events until every sender of the inbox is dropped.
 pub(crate) fn run(inbox: &Receiver<Event>) {
     let mut dispatcher = Dispatcher {
         room: Room::default(),
-        audience: Sessions::default(),
+        sessions: Sessions::default(),
         closing: VecDeque::new(),
-        stopping: false,
+        shutting_down: false,
     };
     let mut events = 0;
-    while let Some(first) = dispatcher.next(inbox) {
-        events = dispatcher.batch(first, events, inbox);
+    while let Some(first) = dispatcher.next_event(inbox) {
+        events = dispatcher.process_batch(first, events, inbox);
     }
 }
 
 impl Dispatcher {
-    /// Handles an event and those behind it, and sends everybody what came of them. Waits a little for as many as are
-    /// expected. Returns how many it handled.
-    fn batch(&mut self, first: Event, expected: usize, inbox: &Receiver<Event>) -> usize {
-        let due = Instant::now() + BATCH_LINGER;
-        self.handle(first);
+    /// Processes an event and those that follow it, and sends every client the resulting frames in one write. Waits up to
+    /// [`BATCH_LINGER`] for the expected number of events. Returns the number of processed events.
+    fn process_batch(&mut self, first: Event, expected: usize, inbox: &Receiver<Event>) -> usize {
+        let deadline = Instant::now() + BATCH_LINGER;
+        self.process(first);
         let mut events = 1;
-        while events < MAX_BATCH_EVENTS && !self.audience.batch_is_full() {
+        while events < MAX_BATCH_EVENTS && !self.sessions.batch_is_full() {
             let next = if events < expected {
-                inbox.recv_deadline(due).ok()
+                inbox.recv_deadline(deadline).ok()
             } else {
                 inbox.try_recv().ok()
             };
             let Some(event) = next else { break };
-            self.handle(event);
+            self.process(event);
             events += 1;
         }
-        self.audience.flush();
+        self.sessions.flush();
         events
     }
 
-    /// The next event, or `None` when none can come any more. Cuts off those whose grace ends meanwhile.
-    fn next(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
-        while let Some(&(due, id)) = self.closing.front() {
-            // Before the inbox: those who ought to be gone could keep it full.
-            let event = if Instant::now() < due {
-                inbox.recv_deadline(due)
+    /// Waits for the next event. Returns `None` when every sender is dropped. Aborts connections whose close timeout ends
+    /// meanwhile.
+    fn next_event(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
+        while let Some(&(deadline, id)) = self.closing.front() {
+            // Checked before the inbox, which clients that are to be aborted could keep full.
+            let event = if Instant::now() < deadline {
+                inbox.recv_deadline(deadline)
             } else {
                 Err(RecvTimeoutError::Timeout)
             };
@@ -144,8 +81,8 @@ impl Dispatcher {
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
                     self.closing.pop_front();
-                    if let Some(seat) = self.audience.seats.get(&id) {
-                        seat.outbound.cut(if self.stopping {
+                    if let Some(session) = self.sessions.get(id) {
+                        session.outbound.abort(if self.shutting_down {
                             DisconnectReason::ServerShutdown
                         } else {
                             DisconnectReason::CloseTimeout
@@ -157,206 +94,113 @@ impl Dispatcher {
         inbox.recv().ok()
     }
 
-    fn handle(&mut self, event: Event) {
+    fn process(&mut self, event: Event) {
         match event {
-            // Behind the Stop there is nobody left to tell.
-            Event::Asked(..) if self.stopping => {}
-            Event::Asked(id, request) => self.asked(id, request),
-            Event::Opened { id, outbound, chat } => self.open(id, outbound, chat),
-            Event::Left { id, why, close } => self.left(id, why, close),
-            Event::Health(answer) => {
-                // Nobody may wait for it any more.
-                let _ = answer.try_send(());
+            Event::Connected {
+                id,
+                response,
+                endpoint,
+            } => self.on_connected(id, response, endpoint),
+            Event::Command(id, command) => self.on_command(id, command),
+            Event::Disconnected { id, reason, close } => self.on_disconnected(id, reason, close),
+            Event::HealthCheck(reply) => {
+                // The requester may have timed out.
+                let _ = reply.try_send(());
             }
-            Event::Stop => {
-                self.stopping = true;
-                self.audience.flush();
-                let ids: Vec<Id> = self.audience.seats.keys().copied().collect();
-                log::info!("stopping: {} to close", ids.len());
-                ids.into_iter()
-                    .for_each(|id| self.close(id, CloseCode::Away, "the server stops"));
-            }
+            Event::Shutdown => self.on_shutdown(),
         }
     }
 
-    fn asked(&mut self, id: Id, request: ClientCommand<'_>) {
-        if let (ClientCommand::Quit, Some(name)) = (&request, self.room.name(id)) {
-            log::info!("{name} quits; {} stay", self.room.users() - 1);
+    fn on_connected(&mut self, id: ConnectionId, response: PendingResponse, endpoint: Endpoint) {
+        let outbound = response.write();
+        let peer = outbound.peer();
+        match endpoint {
+            Endpoint::Echo => {
+                self.sessions.insert(id, outbound, None);
+                log::info!("echo client {peer} connected");
+            }
+            Endpoint::Chat(request) => {
+                self.sessions.insert(id, outbound, Some(request.dialect));
+                if !self.shutting_down {
+                    let deliveries = self.room.join(id, request.name.as_deref());
+                    deliver(&mut self.sessions, &deliveries);
+                    let users = self.room.users();
+                    let name = self.room.name(id).unwrap_or_default();
+                    log::info!("{name} joined from {peer} ({users} users)");
+                }
+            }
         }
-        let audience = &mut self.audience;
-        let next = self
-            .room
-            .handle(id, request, &mut |to, told| audience.tell(to, told));
-        if next == Next::Quits {
+        if self.shutting_down {
+            self.close(id, CloseCode::Away, "the server stops");
+        }
+    }
+
+    fn on_command(&mut self, id: ConnectionId, command: ClientCommand<'_>) {
+        // Commands that arrive after the Close would only delay the shutdown.
+        if self.shutting_down {
+            return;
+        }
+        let is_quit = matches!(command, ClientCommand::Quit);
+        let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
+        let deliveries = self.room.handle(id, command);
+        deliver(&mut self.sessions, &deliveries);
+        if let Some(name) = quitting {
+            log::info!("{name} quit ({} users)", self.room.users());
             self.close(id, CloseCode::Normal, "bye");
         }
     }
 
-    fn open(&mut self, id: Id, outbound: Arc<Outbound>, chat: Option<JoinRequest>) {
-        let peer = outbound.peer();
-        let dialect = chat.as_ref().map(|newcomer| newcomer.dialect);
-        outbound.begin();
-        self.audience.insert(
-            id,
-            Session {
-                outbound,
-                dialect,
-                seen: 0,
-            },
-        );
-        if self.stopping {
-            return self.close(id, CloseCode::Away, "the server stops");
-        }
-        let Some(newcomer) = chat else {
-            return log::info!("echo client {peer} came");
-        };
-        let audience = &mut self.audience;
-        self.room
-            .join(id, newcomer.name.as_deref(), &mut |to, told| {
-                audience.tell(to, told)
-            });
-        log::info!(
-            "{} came from {peer}; {} here",
-            self.room.name(id).unwrap_or_default(),
-            self.room.users()
-        );
-    }
-
-    fn left(&mut self, id: Id, why: DisconnectReason, close: Option<Bytes>) {
-        self.audience.send_unseen(id, &[]);
-        let Some(seat) = self.audience.remove(id) else {
+    fn on_disconnected(
+        &mut self,
+        id: ConnectionId,
+        reason: DisconnectReason,
+        close: Option<Bytes>,
+    ) {
+        self.sessions.send_now_to(id, &[]);
+        let Some(session) = self.sessions.remove(id) else {
             return;
         };
-        let peer = seat.outbound.peer();
+        let peer = session.outbound.peer();
         if let Some(close) = close {
-            seat.outbound.close(close);
+            session.outbound.close(close);
         }
-        let why = if self.stopping {
+        let reason = if self.shutting_down {
             DisconnectReason::ServerShutdown
         } else {
-            why
+            reason
         };
         match self.room.name(id) {
-            Some(name) => log::info!(
-                "{name} left from {peer}: {why}; {} here",
-                self.room.users() - 1
-            ),
-            None => log::info!("{peer} is gone: {why}"),
+            Some(name) => {
+                let users = self.room.users() - 1;
+                log::info!("{name} left from {peer}: {reason} ({users} users)");
+            }
+            None => log::info!("{peer} disconnected: {reason}"),
         }
-        let audience = &mut self.audience;
-        self.room.leave(id, &mut |to, told| audience.tell(to, told));
+        deliver(&mut self.sessions, &self.room.leave(id));
     }
 
-    /// Sends a client what it has not seen and a Close, and begins its grace.
-    fn close(&mut self, id: Id, code: CloseCode, reason: &'static str) {
-        self.audience.send_unseen(id, &[]);
-        if let Some(seat) = self.audience.seats.get(&id) {
-            seat.outbound.close(protocol::close(code, reason));
+    fn on_shutdown(&mut self) {
+        self.shutting_down = true;
+        self.sessions.flush();
+        let ids = self.sessions.ids();
+        log::info!("shutting down: closing {} connections", ids.len());
+        for id in ids {
+            self.close(id, CloseCode::Away, "the server stops");
+        }
+    }
+
+    /// Sends a client the unsent part of the batch and a Close, and starts its close timeout.
+    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &'static str) {
+        self.sessions.send_now_to(id, &[]);
+        if let Some(session) = self.sessions.get(id) {
+            session.outbound.close(frame::close(code, reason));
             self.closing.push_back((Instant::now() + CLOSE_TIMEOUT, id));
         }
     }
 }
 
-/// Nobody is left at the end, except when the thread panics: then nobody may stay in a chat that has gone deaf.
-impl Drop for Sessions {
-    fn drop(&mut self) {
-        for seat in self.seats.values() {
-            seat.outbound
-                .close(protocol::close(CloseCode::Error, "internal error"));
-            seat.outbound.end();
-        }
-    }
-}
-
-impl Sessions {
-    fn insert(&mut self, id: Id, mut seat: Session) {
-        if let Some(dialect) = seat.dialect {
-            let batch = &mut self.batches[dialect as usize];
-            batch.speakers += 1;
-            seat.seen = batch.frames.len();
-        }
-        self.seats.insert(id, seat);
-    }
-
-    fn remove(&mut self, id: Id) -> Option<Session> {
-        let seat = self.seats.remove(&id)?;
-        if let Some(dialect) = seat.dialect {
-            self.batches[dialect as usize].speakers -= 1;
-        }
-        Some(seat)
-    }
-
-    fn tell(&mut self, to: To, told: &ServerEvent<'_>) {
-        match to {
-            To::All => self.append(told),
-            To::One(id) => {
-                if let Some(dialect) = self.seats.get(&id).and_then(|seat| seat.dialect) {
-                    let mut frames = Vec::new();
-                    protocol::encode(dialect, told, &mut frames);
-                    self.send_unseen(id, &frames);
-                }
-            }
-            To::Others(id) => {
-                self.send_unseen(id, &[]);
-                self.append(told);
-                if let Some(seat) = self.seats.get_mut(&id)
-                    && let Some(dialect) = seat.dialect
-                {
-                    seat.seen = self.batches[dialect as usize].frames.len();
-                }
-            }
-        }
-    }
-
-    /// Adds to the batches, encoded once for each dialect that somebody speaks.
-    fn append(&mut self, told: &ServerEvent<'_>) {
-        for (dialect, batch) in Dialect::ALL.into_iter().zip(&mut self.batches) {
-            if batch.speakers > 0 {
-                protocol::encode(dialect, told, &mut batch.frames);
-            }
-        }
-    }
-
-    /// Sends one client what it has not seen of the batch, and these frames behind it: its order is everybody's.
-    fn send_unseen(&mut self, id: Id, frames: &[u8]) {
-        let Some(seat) = self.seats.get_mut(&id) else {
-            return;
-        };
-        let Some(dialect) = seat.dialect else { return };
-        let batch = &self.batches[dialect as usize].frames;
-        let unseen = [&batch[seat.seen..], frames].concat();
-        seat.seen = batch.len();
-        if !unseen.is_empty() {
-            seat.outbound.send(unseen.into());
-        }
-    }
-
-    fn batch_is_full(&self) -> bool {
-        self.batches
-            .iter()
-            .any(|batch| batch.frames.len() >= MAX_BATCH_BYTES)
-    }
-
-    /// Hands the batches to everybody: one buffer for all who speak a dialect.
-    fn flush(&mut self) {
-        let shared = self.batches.each_mut().map(|batch| {
-            let frames = Bytes::copy_from_slice(&batch.frames);
-            batch.frames.clear();
-            batch.frames.shrink_to(2 * MAX_BATCH_BYTES);
-            frames
-        });
-        if shared.iter().all(Bytes::is_empty) {
-            return;
-        }
-        for seat in self.seats.values_mut() {
-            let Some(dialect) = seat.dialect else {
-                continue;
-            };
-            let unseen = shared[dialect as usize].slice(seat.seen..);
-            seat.seen = 0;
-            if !unseen.is_empty() {
-                seat.outbound.send(unseen);
-            }
-        }
+fn deliver(sessions: &mut Sessions, deliveries: &[Delivery<'_>]) {
+    for delivery in deliveries {
+        sessions.deliver(delivery.recipients, &delivery.event);
     }
 }

@@ -1,4 +1,6 @@
-//! The chat: its dispatcher and its room.
+//! The chat: one dispatcher thread that owns the sessions and the room.
 
 pub(crate) mod dispatcher;
-pub(crate) mod room;
+pub(crate) mod event;
+mod room;
+mod sessions;

@@ -1,243 +1,253 @@
-//! Who is here, what they are called, and what a request means for whom. Plain logic: no I/O, no clock, no frames.
+//! The room: the users, their names, and the effect of each command. Plain logic: no I/O, no clock, no frames.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::protocol::plain::HELP;
-use crate::protocol::{ClientCommand, ServerEvent};
-use crate::text::{NameError, sanitize, shown, validate_name};
+use super::event::ConnectionId;
+use crate::protocol::{ClientCommand, ServerEvent, help, plain};
+use crate::text::{NameError, excerpt, sanitize, validate_name};
 
-/// One connection, for as long as the server runs. Later connections have higher numbers.
-pub(crate) type Id = u64;
-
-/// How many names a list of those here holds before it only counts.
+/// The longest list of names. Further users are only counted.
 const MAX_LISTED_NAMES: usize = 100;
 
-/// Who is to be told.
+/// The users that receive an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum To {
-    /// Everybody who is here.
+pub(super) enum Recipients {
     All,
-    /// Everybody but this one.
-    Others(Id),
-    /// This one alone.
-    One(Id),
+    AllExcept(ConnectionId),
+    Only(ConnectionId),
 }
 
-/// Whether a member stays after its request.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Next {
-    /// It stays.
-    Stays,
-    /// It asked to leave and is no member any more.
-    Quits,
+/// An event and its recipients.
+#[derive(Debug, PartialEq)]
+pub(super) struct Delivery<'a> {
+    pub(super) recipients: Recipients,
+    pub(super) event: ServerEvent<'a>,
 }
 
-/// The members and their names.
+impl<'a> Delivery<'a> {
+    fn to_all(event: ServerEvent<'a>) -> Delivery<'a> {
+        Delivery {
+            recipients: Recipients::All,
+            event,
+        }
+    }
+
+    fn to_all_except(id: ConnectionId, event: ServerEvent<'a>) -> Delivery<'a> {
+        Delivery {
+            recipients: Recipients::AllExcept(id),
+            event,
+        }
+    }
+
+    fn to_only(id: ConnectionId, event: ServerEvent<'a>) -> Delivery<'a> {
+        Delivery {
+            recipients: Recipients::Only(id),
+            event,
+        }
+    }
+
+    fn error(id: ConnectionId, text: impl Into<Cow<'a, str>>) -> Delivery<'a> {
+        Delivery::to_only(id, ServerEvent::Error { text: text.into() })
+    }
+}
+
+/// The users and their names.
 #[derive(Default)]
-pub(crate) struct Room {
-    members: BTreeMap<Id, String>,
-    /// The members by their names in lower case, which are unique.
-    by_name: HashMap<String, Id>,
-    /// The number in the next counter name. Never reused, so nobody is taken for somebody who left.
-    next: u64,
+pub(super) struct Room {
+    users: BTreeMap<ConnectionId, String>,
+    /// The users by their names in lower case, which are unique.
+    by_name: HashMap<String, ConnectionId>,
+    /// The number in the next guest name. Numbers are never reused, so that a user is not taken for an earlier one.
+    next_guest: u64,
 }
 
 impl Room {
-    /// The name of a member, if it is one.
-    pub(crate) fn name(&self, id: Id) -> Option<&str> {
-        self.members.get(&id).map(String::as_str)
+    /// Returns the name of a user.
+    pub(super) fn name(&self, id: ConnectionId) -> Option<&str> {
+        self.users.get(&id).map(String::as_str)
     }
 
-    /// How many are here.
-    pub(crate) fn users(&self) -> usize {
-        self.members.len()
+    /// Returns the number of users.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
     }
 
-    /// A newcomer, with the name it asks for or, where that can't be had, the counter's next.
-    pub(crate) fn join(
+    /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason.
+    pub(super) fn join(
         &mut self,
-        id: Id,
-        wanted: Option<&str>,
-        tell: &mut impl FnMut(To, &ServerEvent<'_>),
-    ) {
-        let counted = format!("user{}", self.next);
-        self.next += 1;
-        let refused = wanted.and_then(|wanted| Some((wanted, self.check_free(id, wanted).err()?)));
-        let name = match (wanted, &refused) {
-            (Some(wanted), None) => wanted.to_owned(),
-            _ => counted,
+        id: ConnectionId,
+        requested: Option<&str>,
+    ) -> Vec<Delivery<'static>> {
+        let guest_name = format!("user{}", self.next_guest);
+        self.next_guest += 1;
+        let (name, refusal) = match requested.map(|name| (name, self.check_available(id, name))) {
+            None => (guest_name, None),
+            Some((name, Ok(()))) => (name.to_owned(), None),
+            Some((name, Err(reason))) => (guest_name, Some(name_refused(id, name, reason))),
         };
         self.by_name.insert(name.to_ascii_lowercase(), id);
-        let users = self.members.len() + 1;
-        tell(
-            To::Others(id),
-            &ServerEvent::Joined {
-                name: (&name).into(),
-                users,
-            },
-        );
-        tell(
-            To::One(id),
-            &ServerEvent::Welcome {
-                name: (&name).into(),
-                users,
-            },
-        );
-        if let Some((wanted, why)) = refused {
-            tell(To::One(id), &cant_be(wanted, why));
-        }
-        self.members.insert(id, name);
-    }
-
-    /// A member is gone. Does nothing for one that was none.
-    pub(crate) fn leave(&mut self, id: Id, tell: &mut impl FnMut(To, &ServerEvent<'_>)) {
-        if let Some(name) = self.members.remove(&id) {
-            self.by_name.remove(&name.to_ascii_lowercase());
-            tell(
-                To::Others(id),
-                &ServerEvent::Left {
-                    name: name.into(),
-                    users: self.members.len(),
-                },
-            );
-        }
-    }
-
-    /// Does what a member asks for. Does nothing for one who left before.
-    pub(crate) fn handle(
-        &mut self,
-        id: Id,
-        request: ClientCommand<'_>,
-        tell: &mut impl FnMut(To, &ServerEvent<'_>),
-    ) -> Next {
-        let Some(name) = self.members.get(&id) else {
-            return Next::Stays;
+        self.users.insert(id, name.clone());
+        let users = self.users.len();
+        let joined = ServerEvent::Joined {
+            name: name.clone().into(),
+            users,
         };
-        let from: Cow<'_, str> = name.into();
-        match request {
-            ClientCommand::Message { text } => tell(
-                To::All,
-                &ServerEvent::Message {
-                    from,
-                    text: sanitize(&text),
-                },
-            ),
-            ClientCommand::Action { text } => tell(
-                To::All,
-                &ServerEvent::Action {
-                    from,
-                    text: sanitize(&text),
-                },
-            ),
-            ClientCommand::Whisper { to, text } => self.whisper(id, from, &to, &text, tell),
-            ClientCommand::Rename { name } => self.rename(id, &name, tell),
-            ClientCommand::Who {} => {
-                let names = self
-                    .members
-                    .values()
-                    .take(MAX_LISTED_NAMES)
-                    .map(Cow::from)
-                    .collect();
-                tell(
-                    To::One(id),
-                    &ServerEvent::Who {
-                        names,
-                        users: self.members.len(),
-                    },
-                );
-            }
-            ClientCommand::Help {} => tell(To::One(id), &ServerEvent::Help { text: HELP.into() }),
-            ClientCommand::Invalid(what) => tell(
-                To::One(id),
-                &ServerEvent::Error {
-                    text: sanitize(&what),
-                },
-            ),
-            ClientCommand::Quit => {
-                self.leave(id, tell);
-                return Next::Quits;
-            }
-        }
-        Next::Stays
+        let welcome = ServerEvent::Welcome {
+            name: name.into(),
+            users,
+        };
+        let mut deliveries = vec![
+            Delivery::to_all_except(id, joined),
+            Delivery::to_only(id, welcome),
+        ];
+        deliveries.extend(refusal);
+        deliveries
     }
 
-    fn whisper(
-        &self,
-        id: Id,
-        from: Cow<'_, str>,
+    /// Removes a user. Does nothing if the user has left before.
+    pub(super) fn leave(&mut self, id: ConnectionId) -> Vec<Delivery<'static>> {
+        let Some(name) = self.users.remove(&id) else {
+            return Vec::new();
+        };
+        self.by_name.remove(&name.to_ascii_lowercase());
+        let left = ServerEvent::Left {
+            name: name.into(),
+            users: self.users.len(),
+        };
+        vec![Delivery::to_all_except(id, left)]
+    }
+
+    /// Applies a user's command. Does nothing if the user has left before.
+    pub(super) fn handle<'a>(
+        &'a mut self,
+        id: ConnectionId,
+        command: ClientCommand<'_>,
+    ) -> Vec<Delivery<'a>> {
+        let command = match command {
+            ClientCommand::Rename { name } => return self.rename(id, &name),
+            ClientCommand::Quit => return self.leave(id),
+            ClientCommand::Line { text } => return self.handle(id, plain::decode(&text)),
+            other => other,
+        };
+        let Some(name) = self.users.get(&id) else {
+            return Vec::new();
+        };
+        let from = Cow::from(name);
+        vec![match command {
+            ClientCommand::Message { text } => {
+                let text = sanitize_owned(text);
+                Delivery::to_all(ServerEvent::Message { from, text })
+            }
+            ClientCommand::Action { text } => {
+                let text = sanitize_owned(text);
+                Delivery::to_all(ServerEvent::Action { from, text })
+            }
+            ClientCommand::Whisper { to, text } => return self.whisper(id, from, &to, &text),
+            ClientCommand::Who {} => Delivery::to_only(id, self.list_users()),
+            ClientCommand::Help {} => {
+                let text = help().into();
+                Delivery::to_only(id, ServerEvent::Help { text })
+            }
+            ClientCommand::Unknown(error) | ClientCommand::Invalid(error) => {
+                Delivery::error(id, sanitize(&error).into_owned())
+            }
+            // Handled above, because these change the room.
+            ClientCommand::Rename { .. } | ClientCommand::Quit | ClientCommand::Line { .. } => {
+                return Vec::new();
+            }
+        }]
+    }
+
+    fn list_users(&self) -> ServerEvent<'_> {
+        ServerEvent::Who {
+            names: self
+                .users
+                .values()
+                .take(MAX_LISTED_NAMES)
+                .map(Cow::from)
+                .collect(),
+            users: self.users.len(),
+        }
+    }
+
+    fn whisper<'a>(
+        &'a self,
+        id: ConnectionId,
+        from: Cow<'a, str>,
         to: &str,
         text: &str,
-        tell: &mut impl FnMut(To, &ServerEvent<'_>),
-    ) {
+    ) -> Vec<Delivery<'a>> {
         let found = self
             .by_name
             .get(&to.to_ascii_lowercase())
-            .and_then(|id| self.members.get_key_value(id));
+            .and_then(|id| self.users.get_key_value(id));
         let Some((&receiver, to)) = found else {
-            let nobody = format!(
+            let unknown = format!(
                 "Nobody here is called {}. /who tells who is here.",
-                sanitize(&shown(to))
+                sanitize(&excerpt(to))
             );
-            return tell(
-                To::One(id),
-                &ServerEvent::Error {
-                    text: nobody.into(),
-                },
-            );
+            return vec![Delivery::error(id, unknown)];
         };
-        let (to, text) = (Cow::from(to), sanitize(text));
-        let whisper = |sent| ServerEvent::Whisper {
+        let text = sanitize(text).into_owned();
+        let whisper = |to_sender| ServerEvent::Whisper {
             from: from.clone(),
-            to: to.clone(),
-            text: text.clone(),
-            sent,
+            to: Cow::from(to),
+            text: text.clone().into(),
+            to_sender,
         };
-        tell(To::One(receiver), &whisper(false));
-        // Who whispers to himself has read it already.
+        let mut deliveries = vec![Delivery::to_only(receiver, whisper(false))];
+        // A user who whispers to itself has received the text already.
         if receiver != id {
-            tell(To::One(id), &whisper(true));
+            deliveries.push(Delivery::to_only(id, whisper(true)));
         }
+        deliveries
     }
 
-    fn rename(&mut self, id: Id, wanted: &str, tell: &mut impl FnMut(To, &ServerEvent<'_>)) {
-        if self.name(id) == Some(wanted) {
-            return tell(
-                To::One(id),
-                &ServerEvent::Error {
-                    text: format!("You are called {wanted} already.").into(),
-                },
-            );
+    fn rename(&mut self, id: ConnectionId, requested: &str) -> Vec<Delivery<'static>> {
+        let Some(name) = self.name(id) else {
+            return Vec::new();
+        };
+        if name == requested {
+            let text = format!("You are called {requested} already.");
+            return vec![Delivery::error(id, text)];
         }
-        if let Err(why) = self.check_free(id, wanted) {
-            return tell(To::One(id), &cant_be(wanted, why));
+        if let Err(reason) = self.check_available(id, requested) {
+            return vec![name_refused(id, requested, reason)];
         }
-        if let Some(from) = self.members.insert(id, wanted.to_owned()) {
-            self.by_name.remove(&from.to_ascii_lowercase());
-            self.by_name.insert(wanted.to_ascii_lowercase(), id);
-            tell(
-                To::All,
-                &ServerEvent::Renamed {
-                    from: from.into(),
-                    to: wanted.into(),
-                },
-            );
-        }
+        let from = name.to_owned();
+        self.users.insert(id, requested.to_owned());
+        self.by_name.remove(&from.to_ascii_lowercase());
+        self.by_name.insert(requested.to_ascii_lowercase(), id);
+        vec![Delivery::to_all(ServerEvent::Renamed {
+            from: from.into(),
+            to: requested.to_owned().into(),
+        })]
     }
 
-    /// Whether this one can be called `wanted`. One's own name may change its case.
-    fn check_free(&self, id: Id, wanted: &str) -> Result<(), NameError> {
-        validate_name(wanted)?;
-        match self.by_name.get(&wanted.to_ascii_lowercase()) {
+    /// Checks that a user can have a name. A user is allowed to change the case of its own name.
+    fn check_available(&self, id: ConnectionId, name: &str) -> Result<(), NameError> {
+        validate_name(name)?;
+        match self.by_name.get(&name.to_ascii_lowercase()) {
             Some(&owner) if owner != id => Err(NameError::Taken),
             _ => Ok(()),
         }
     }
 }
 
-fn cant_be(wanted: &str, why: NameError) -> ServerEvent<'static> {
-    ServerEvent::Error {
-        text: format!("You can't be called {:?}: {why}.", sanitize(&shown(wanted))).into(),
+fn name_refused(id: ConnectionId, name: &str, reason: NameError) -> Delivery<'static> {
+    let name = excerpt(name);
+    Delivery::error(
+        id,
+        format!("You can't be called {:?}: {reason}.", sanitize(&name)),
+    )
+}
+
+/// Sanitizes a text that the caller owns, without copying a harmless one.
+fn sanitize_owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    match sanitize(&text) {
+        Cow::Owned(sanitized) => sanitized.into(),
+        Cow::Borrowed(_) => text.into_owned().into(),
     }
 }
 

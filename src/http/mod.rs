@@ -1,6 +1,7 @@
-//! HTTP requests and responses.
+//! HTTP: request heads within limits, routes, responses, and the handshake of a WebSocket.
 
-mod router;
+pub(crate) mod head;
+pub(crate) mod response;
+pub(crate) mod router;
 mod static_files;
-
-pub(crate) use router::*;
+pub(crate) mod upgrade;

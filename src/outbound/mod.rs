@@ -1,387 +1,290 @@
-//! The outbound channel of one client, and who writes what is in it to the socket.
+//! The outbound channel of one client, and the threads that write to its socket.
 //!
 //! # Rules
 //!
-//! 1. Every byte for a WebSocket, the handshake's answer first, goes through an [`Outbound`], so whole frames never
+//! 1. Every byte for a WebSocket, the handshake's response first, goes through an [`Outbound`], so whole frames never
 //!    interleave (`many_producers_one_socket_every_byte_once_and_in_order`).
-//! 2. `send` and `close` never wait for the client, whichever thread calls them, and write for it a bounded number of
-//!    times: a full socket, or a queue that does not end, is a writer thread's business
-//!    (`one_that_does_not_wait_leaves_a_long_queue_to_a_writer`, `tests/stuck.rs`).
-//! 3. One thread at a time writes: the holder of `drain`. Whoever has something to send tries to become it, and then
-//!    writes all that waits in the channel and its own. Who fails puts its own into the channel and may leave, because
-//!    the holder looks into the channel again after letting go, and a writer thread before it retires (the test of
-//!    rule 1, `a_writer_retires_when_the_client_has_caught_up`).
-//! 4. What waits is bounded in bytes, bookkeeping included. Over the bound, or past the write deadline, the client
-//!    is cut off, and nobody else notices (`over_the_bound_the_client_is_cut_off`, `tests/slow.rs`).
-//! 5. A Close is the last thing that is written; the write side of the socket is shut down behind it
-//!    (RFC 6455, section 1.4: after sending a Close an endpoint sends no further data;
-//!    `a_close_is_the_last_thing_that_is_written`).
+//! 2. `send` and `close` never wait for the client, whichever thread calls them, and write a bounded number of times: a
+//!    full socket or an endless queue is left to a writer thread (`nonblocking_budget_hands_over_to_a_writer`,
+//!    `tests/stalled_clients.rs`).
+//! 3. One thread at a time writes: the holder of the writer's role. A thread with an item takes the role if it is free
+//!    and writes the item directly. Otherwise it queues the item in the channel and returns. The holder looks into the
+//!    channel and frees the role under one lock, so that no item is left behind (`model.rs`,
+//!    `a_writer_retires_when_the_client_has_caught_up`).
+//! 4. The lock guards the role, the byte count and the close state. It is never held across a system call.
+//! 5. Queued bytes are bounded, bookkeeping included. Over the bound or after the write timeout the client is
+//!    disconnected, and other clients do not notice (`exceeding_max_backlog_aborts`, `tests/slow_consumer.rs`).
+//! 6. A Close is the last frame that is written, and a FIN follows (RFC 6455, section 1.4: after sending a Close an
+//!    endpoint sends no further data; `a_close_is_the_last_thing_that_is_written`).
 
-use std::cell::Cell;
-use std::io::{self, ErrorKind, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
-use std::thread;
-use std::time::Duration;
+mod handoff;
+mod writer;
 
-use crossbeam_channel::{Receiver, Select, Sender};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
 use tungstenite::Bytes;
 
-use crate::CLIENT_STACK_SIZE;
+use self::handoff::{CloseState, Handoff, Item, Submitted};
+use crate::config::WRITE_TIMEOUT;
+use crate::net::Stream;
 use crate::websocket::disconnect::DisconnectReason;
 
-/// How long a client that has fallen behind may take none of the bytes that wait for it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a writer thread stays after its client has caught up: a client that hovers at the edge costs one thread,
-/// not one thread start per burst.
-const WRITER_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How often one that does not wait may write for one client. Two threads that both have something for it can keep each
-/// other supplied, and a client that pings and reads fast enough would hold the dispatcher for as long as it likes:
-/// beyond this a writer thread takes over, as for one whose socket is full.
+/// Non-blocking writes per call. Without this limit two threads that keep enqueueing, or a client that pings and reads
+/// fast enough, could occupy the dispatcher indefinitely. Beyond it a writer thread takes over.
 const MAX_NONBLOCKING_SENDS: u32 = 64;
 
-/// What one queued item costs beside its bytes: its slot in the channel and the header of a buffer that may be its own.
-const ITEM_OVERHEAD: usize = 128;
-
-enum Item {
-    /// One or more whole frames, or the handshake's answer.
-    Frames(Bytes),
-    /// A Close frame.
-    Close(Bytes),
+/// An item that is being written.
+struct Partial {
+    item: Item,
+    /// The number of bytes that the socket has accepted.
+    written: usize,
 }
 
-impl Item {
-    fn bytes(&self) -> &Bytes {
-        match self {
-            Item::Frames(bytes) | Item::Close(bytes) => bytes,
+impl Partial {
+    fn new(item: Item) -> Partial {
+        Partial { item, written: 0 }
+    }
+
+    /// Writes once. Returns whether all of the item is written.
+    fn write(
+        &mut self,
+        stream: &Stream,
+        write: impl Fn(&Stream, &[u8]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
+        let rest = &self.item.bytes()[self.written..];
+        if !rest.is_empty() {
+            match write(stream, rest)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                accepted => self.written += accepted,
+            }
         }
-    }
-
-    /// What it adds to the backlog, in bytes.
-    fn cost(&self) -> usize {
-        self.bytes().len() + ITEM_OVERHEAD
+        let complete = self.written == self.item.bytes().len();
+        if let (true, Item::Close(_)) = (complete, &self.item) {
+            stream.shutdown_write();
+        }
+        Ok(complete)
     }
 }
 
-/// What the holder of the drain knows.
-struct Drain {
-    /// The item that is being written, and how many of its bytes the socket has taken.
-    current: Option<(Item, usize)>,
-    /// A writer thread has been started, or is about to be: whoever does not wait leaves the writing to it.
-    writer: bool,
-}
-
-/// The way to one client. Shared by its own thread, the dispatcher, and the writer thread it may have.
+/// The sending side of one client's connection. Shared by the connection's thread, the dispatcher, and the client's
+/// writer thread while there is one.
 pub(crate) struct Outbound {
-    socket: TcpStream,
-    peer: SocketAddr,
-    items: (Sender<Item>, Receiver<Item>),
-    drain: Mutex<Drain>,
-    /// Bytes in `items` and in `drain.current`, with [`ITEM_OVERHEAD`] for each item.
-    backlog: AtomicUsize,
+    stream: Arc<Stream>,
     max_backlog: usize,
-    /// A Close has been queued, or the client was cut off: nothing more is accepted.
-    closed: AtomicBool,
-    /// The Close has been written: what is still found in the channel came too late.
-    finished: AtomicBool,
-    /// Why the client was cut off, if it was.
-    cut: OnceLock<DisconnectReason>,
+    handoff: Mutex<Handoff>,
+    /// Notified when nothing is queued any more or the connection was aborted, if a thread waits for that.
+    drained: Condvar,
 }
 
 impl Outbound {
-    /// Takes the socket over, a blocking one. The handshake's answer comes before everything else, and is written when
-    /// [`begin`](Outbound::begin) is called or something else is sent. More than `max_backlog` waiting bytes cut the
-    /// client off.
-    pub(crate) fn new(
-        socket: TcpStream,
-        peer: SocketAddr,
-        answer: Bytes,
-        max_backlog: usize,
-    ) -> io::Result<Arc<Outbound>> {
-        socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        let answer = Item::Frames(answer);
+    /// Creates the outbound channel of a connection. More than `max_backlog` queued bytes abort the connection.
+    ///
+    /// # Errors
+    ///
+    /// The socket accepts no write timeout.
+    pub(crate) fn new(stream: Arc<Stream>, max_backlog: usize) -> io::Result<Arc<Outbound>> {
+        stream.set_write_timeout(WRITE_TIMEOUT)?;
         Ok(Arc::new(Outbound {
-            socket,
-            peer,
-            items: crossbeam_channel::unbounded(),
-            backlog: AtomicUsize::new(answer.cost()),
-            drain: Mutex::new(Drain {
-                current: Some((answer, 0)),
-                writer: false,
-            }),
+            stream,
             max_backlog,
-            closed: AtomicBool::new(false),
-            finished: AtomicBool::new(false),
-            cut: OnceLock::new(),
+            handoff: Mutex::new(Handoff::new()),
+            drained: Condvar::new(),
         }))
     }
 
-    /// The socket, for reading and for its options. Only this module writes to it.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.socket
+    /// Returns the socket, for reading and for its options.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
     }
 
-    /// Where the client is.
+    /// Returns the client's address.
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
+        self.stream.peer()
     }
 
-    /// Whether a Close was queued, or the client cut off: nothing more is accepted.
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    /// Returns whether a Close has been written.
+    pub(crate) fn close_sent(&self) -> bool {
+        self.lock().close_state == CloseState::Sent
     }
 
-    /// Whether a Close has been written.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished.load(Ordering::Relaxed)
+    /// Returns whether bytes are queued that the socket has not accepted.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.lock().queued_bytes > 0
     }
 
-    /// Whether something waits that the socket has not taken.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) > 0
-    }
-
-    /// Why the client was cut off, if it was.
-    pub(crate) fn cut_reason(&self) -> Option<DisconnectReason> {
-        self.cut.get().cloned()
-    }
-
-    /// Writes the handshake's answer, as far as the socket takes it at once.
-    ///
-    /// For the dispatcher: Linux keeps 32 KiB for the next frame of each thread that sends, and the connection's own
-    /// thread may never have to. An idle client costs the machine 40 KB that way, instead of 75.
-    pub(crate) fn begin(self: &Arc<Self>) {
-        self.drain_now(None);
-    }
-
-    /// Queues whole frames and writes what the socket takes at once. Any thread; never waits for the client.
-    pub(crate) fn send(self: &Arc<Self>, frames: Bytes) {
-        if !self.is_closed() {
-            self.drain_now(Some(Item::Frames(frames)));
+    /// Returns the reason why the connection was aborted, if it was.
+    pub(crate) fn abort_reason(&self) -> Option<DisconnectReason> {
+        match &self.lock().close_state {
+            CloseState::Aborted(reason) => Some(reason.clone()),
+            _ => None,
         }
     }
 
-    /// Queues whole frames and writes all that is queued, waiting for a slow client up to the write deadline.
+    /// Sends whole frames. Writes what the socket accepts at once and queues the rest. Any thread; never waits for the
+    /// client.
+    pub(crate) fn send(self: &Arc<Self>, frames: Bytes) {
+        self.submit(Item::Frames(frames));
+    }
+
+    /// Sends a Close frame as the last frame for this client. Any thread; never waits for the client.
+    pub(crate) fn close(self: &Arc<Self>, frame: Bytes) {
+        self.submit(Item::Close(frame));
+    }
+
+    /// Sends whole frames and waits until they are written, each time up to the write timeout.
     ///
     /// For a connection whose only source is its own thread, which slows its client down by not reading meanwhile.
-    pub(crate) fn send_waiting(self: &Arc<Self>, frames: Bytes) {
-        if self.is_closed() {
+    pub(crate) fn send_blocking(self: &Arc<Self>, frames: Bytes) {
+        let mut handoff = self.lock();
+        match handoff.submit(Item::Frames(frames), usize::MAX) {
+            Submitted::Write(item) => {
+                drop(handoff);
+                if let Some(item) = self.write_blocking(Partial::new(item))
+                    && let Some(queued) = self.finish(&item)
+                {
+                    self.write_nonblocking(queued);
+                }
+            }
+            Submitted::Queued => {
+                let unwritten = |handoff: &mut Handoff| {
+                    let aborted = matches!(handoff.close_state, CloseState::Aborted(_));
+                    handoff.has_waiter = !aborted && handoff.queued_bytes > 0;
+                    handoff.has_waiter
+                };
+                // The holder of the role notifies; each of its writes ends by the write timeout.
+                let _drained = self.drained.wait_while(handoff, unwritten);
+            }
+            Submitted::Refused | Submitted::BacklogExceeded { .. } => {}
+        }
+    }
+
+    /// Ends the connection at once and discards what is queued. Only the first reason counts. Any thread.
+    pub(crate) fn abort(&self, reason: DisconnectReason) {
+        let mut handoff = self.lock();
+        if let CloseState::Aborted(_) = handoff.close_state {
             return;
         }
-        self.queue(Item::Frames(frames));
-        match self.drain.lock() {
-            Ok(mut drain) => self.write_waiting(&mut drain),
-            Err(_) => self.cut(DisconnectReason::InternalError),
-        }
-        self.drain_now(None);
+        handoff.close_state = CloseState::Aborted(reason);
+        drop(handoff);
+        self.drained.notify_all();
+        self.stream.abort();
     }
 
-    /// Queues a Close frame as the last thing that this client gets. Any thread; never waits for the client.
-    pub(crate) fn close(self: &Arc<Self>, frame: Bytes) {
-        if !self.closed.swap(true, Ordering::Relaxed) {
-            self.drain_now(Some(Item::Close(frame)));
-        }
+    /// Ends the connection after the Close. The kernel still sends the written bytes. Any thread.
+    pub(crate) fn shutdown(&self) {
+        self.stream.shutdown();
     }
 
-    /// Ends the connection now, whatever still waits. The first reason is the one that counts. Any thread.
-    pub(crate) fn cut(&self, why: DisconnectReason) {
-        self.closed.store(true, Ordering::Relaxed);
-        if self.cut.set(why).is_ok() {
-            // Without this the kernel would keep what the client never read, megabytes of it, long after us.
-            // Neither call can fail in a way that leaves something to do: the connection may be gone already.
-            let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
-            let _ = self.socket.shutdown(Shutdown::Both);
-        }
+    /// Locks the shared state. No code panics while it holds this lock, so a poisoned lock guards a complete state.
+    fn lock(&self) -> MutexGuard<'_, Handoff> {
+        self.handoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the connection after its last word: what the kernel still has to send is sent. Any thread.
-    pub(crate) fn end(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        // An error means that the connection is gone already.
-        let _ = self.socket.shutdown(Shutdown::Both);
-    }
-
-    /// Puts an item into the channel, and cuts the client off if that is more than may wait.
-    fn queue(&self, item: Item) {
-        let backlog = self.backlog.fetch_add(item.cost(), Ordering::Relaxed) + item.cost();
-        // This struct holds both ends, so the channel cannot be disconnected.
-        let _ = self.items.0.send(item);
-        if backlog > self.max_backlog {
-            self.cut(DisconnectReason::BacklogExceeded { backlog });
+    fn submit(self: &Arc<Self>, item: Item) {
+        let submitted = self.lock().submit(item, self.max_backlog);
+        match submitted {
+            Submitted::Write(item) => self.write_nonblocking(item),
+            Submitted::Queued | Submitted::Refused => {}
+            Submitted::BacklogExceeded { queued_bytes } => {
+                self.abort(DisconnectReason::BacklogExceeded { queued_bytes });
+            }
         }
     }
 
-    /// Writes what is queued, and then `item`, as far as the socket takes it at once.
-    fn drain_now(self: &Arc<Self>, mut item: Option<Item>) {
-        let sends = Cell::new(0);
-        let send = |bytes: &[u8]| match sends.replace(sends.get() + 1) {
-            0..MAX_NONBLOCKING_SENDS => send_now(&self.socket, bytes),
-            _ => Err(ErrorKind::WouldBlock.into()),
-        };
-        loop {
-            let mut drain = match self.drain.try_lock() {
-                Ok(drain) if !drain.writer => drain,
-                // With a writer there, the lock is held while queueing: it can't retire in between.
-                Ok(_) | Err(TryLockError::WouldBlock) => match item.take() {
-                    Some(item) => {
-                        self.queue(item);
-                        // Pairs with the fence below: either this thread gets the lock now, or the one that held it
-                        // finds the item. Neither the lock's nor the channel's own ordering promises that.
-                        fence(Ordering::SeqCst);
-                        continue;
-                    }
+    /// Writes an item and everything queued after it, as far as the socket accepts it at once. The caller holds the
+    /// writer's role.
+    fn write_nonblocking(self: &Arc<Self>, item: Item) {
+        let mut partial = Partial::new(item);
+        for _ in 0..MAX_NONBLOCKING_SENDS {
+            match partial.write(&self.stream, Stream::write_nonblocking) {
+                Ok(true) => match self.finish(&partial.item) {
+                    Some(next) => partial = Partial::new(next),
                     None => return,
                 },
-                Err(TryLockError::Poisoned(_)) => return self.cut(DisconnectReason::InternalError),
-            };
-            let mut result = self.write_queued(&mut drain, send);
-            if let Some(item) = item.take() {
-                if result.is_ok() {
-                    // Through the channel a small frame costs a tenth more (6.3 against 5.5 µs to each of 1000 clients).
-                    self.backlog.fetch_add(item.cost(), Ordering::Relaxed);
-                    drain.current = Some((item, 0));
-                    result = self.write_queued(&mut drain, send);
-                } else {
-                    self.queue(item);
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    return self.abort(DisconnectReason::ConnectionLost(error.kind()));
                 }
             }
-            if let Err(full) = result {
-                return self.got_stuck(drain, full);
-            }
-            drop(drain);
-            fence(Ordering::SeqCst);
-            if self.backlog.load(Ordering::Relaxed) == 0 || self.items.1.is_empty() {
-                return;
-            }
         }
+        writer::start(self, partial);
     }
 
-    /// The socket takes nothing more, or is broken.
-    fn got_stuck(self: &Arc<Self>, mut drain: MutexGuard<'_, Drain>, error: io::Error) {
-        if error.kind() != ErrorKind::WouldBlock {
-            return self.cut(DisconnectReason::ConnectionLost(error.kind()));
-        }
-        drain.writer = true;
-        drop(drain);
-        log::debug!(
-            "{} has fallen behind, a writer thread takes over",
-            self.peer
-        );
-        let outbound = Arc::clone(self);
-        let writer = thread::Builder::new()
-            .name("writer".into())
-            .stack_size(CLIENT_STACK_SIZE);
-        if writer.spawn(move || outbound.run_writer()).is_err() {
-            self.cut(DisconnectReason::NoWriterThread);
-        }
-    }
-
-    /// The writer thread: writes, waiting for the client, until that has caught up and stayed so, or is cut off.
-    fn run_writer(self: Arc<Self>) {
-        let _guard = CutOnPanic(&self);
-        log::debug!("{}: writing behind", self.peer);
+    /// Writes the rest of an item, waiting up to [`WRITE_TIMEOUT`] each time the socket accepts nothing. Returns the item,
+    /// or `None` if the connection was aborted. The caller holds the writer's role and keeps it.
+    fn write_blocking(&self, mut partial: Partial) -> Option<Item> {
         loop {
-            let Ok(mut drain) = self.drain.lock() else {
-                return self.cut(DisconnectReason::InternalError);
-            };
-            self.write_waiting(&mut drain);
-            if self.is_finished() || self.cut.get().is_some() {
-                return;
-            }
-            drop(drain);
-            // Only looks: what it took out of the channel, nobody else could write before it has the drain again.
-            let mut more = Select::new();
-            more.recv(&self.items.1);
-            if more.ready_timeout(WRITER_IDLE_TIMEOUT).is_err() {
-                break;
-            }
-        }
-        if let Ok(mut drain) = self.drain.lock() {
-            drain.writer = false;
-        }
-        log::debug!("{} has caught up", self.peer);
-        self.drain_now(None);
-    }
-
-    /// Writes everything queued, waiting up to [`WRITE_TIMEOUT`] each time the socket takes nothing.
-    fn write_waiting(&self, drain: &mut Drain) {
-        if let Err(error) = self.write_queued(drain, |bytes| (&self.socket).write(bytes)) {
-            self.cut(match error.kind() {
-                // How a blocking socket with a timeout reports that the time is over.
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::WriteTimeout,
-                kind => DisconnectReason::ConnectionLost(kind),
-            });
-        }
-    }
-
-    /// Writes until the channel is empty or `write` fails; what the socket did not take stays in the drain.
-    fn write_queued(
-        &self,
-        drain: &mut Drain,
-        write: impl Fn(&[u8]) -> io::Result<usize>,
-    ) -> io::Result<()> {
-        while let Some((item, mut written)) = drain.current.take().or_else(|| self.next_item()) {
-            while !self.is_finished() && written < item.bytes().len() {
-                match write(&item.bytes()[written..]) {
-                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                    Ok(n) => written += n,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) => {
-                        drain.current = Some((item, written));
-                        return Err(error);
-                    }
+            match partial.write(&self.stream, Stream::write_blocking) {
+                Ok(true) => return Some(partial.item),
+                Ok(false) => {}
+                Err(error) => {
+                    self.abort(match error.kind() {
+                        // A blocking socket reports its timeout by one of these.
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                            DisconnectReason::WriteTimeout
+                        }
+                        kind => DisconnectReason::ConnectionLost(kind),
+                    });
+                    return None;
                 }
             }
-            self.backlog.fetch_sub(item.cost(), Ordering::Relaxed);
-            if let Item::Close(_) = item {
-                self.finished.store(true, Ordering::Relaxed);
-                // An error means that the connection is gone already.
-                let _ = self.socket.shutdown(Shutdown::Write);
-            }
         }
-        Ok(())
     }
 
-    /// The next item in the channel, and that none of it is written.
-    fn next_item(&self) -> Option<(Item, usize)> {
-        // The channel is several cache lines away, and mostly empty.
-        if self.backlog.load(Ordering::Relaxed) == 0 {
-            return None;
+    /// Accounts for a written item. Returns the next queued one, or frees the writer's role.
+    fn finish(&self, item: &Item) -> Option<Item> {
+        let mut handoff = self.lock();
+        let notify = handoff.complete(item);
+        let next = handoff.next_or_free();
+        drop(handoff);
+        if notify {
+            self.drained.notify_all();
         }
-        Some((self.items.1.try_recv().ok()?, 0))
+        next
     }
 }
 
-/// A send that takes what fits into the socket's buffer and never waits, though the socket is a blocking one.
-#[cfg(unix)]
-fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    use rustix::net::SendFlags;
-    Ok(rustix::net::send(
-        socket,
-        bytes,
-        SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-    )?)
+/// The response to a handshake, which is not written yet. Everything else for the client is queued until it is.
+///
+/// The dispatcher writes the response, not the connection's thread: Linux keeps 32 KiB for the next packet of each thread
+/// that has ever sent, and most connection threads never send. An idle client costs the machine 40 KB that way, not 75.
+///
+/// Dropped unwritten, which happens only if the dispatcher panics, it aborts the connection.
+pub(crate) struct PendingResponse {
+    outbound: Arc<Outbound>,
+    response: Option<Bytes>,
 }
 
-/// Without such a send every frame goes by the writer thread.
-#[cfg(not(unix))]
-fn send_now(_: &TcpStream, _: &[u8]) -> io::Result<usize> {
-    Err(ErrorKind::WouldBlock.into())
+impl PendingResponse {
+    pub(crate) fn new(outbound: Arc<Outbound>, response: Bytes) -> PendingResponse {
+        PendingResponse {
+            outbound,
+            response: Some(response),
+        }
+    }
+
+    /// Writes the response and what was queued meanwhile. Never waits for the client.
+    pub(crate) fn write(mut self) -> Arc<Outbound> {
+        if let Some(response) = self.response.take() {
+            let item = self.outbound.lock().claim(Item::Frames(response));
+            self.outbound.write_nonblocking(item);
+        }
+        Arc::clone(&self.outbound)
+    }
 }
 
-/// A writer that panics would leave a client that hears nothing and is never missed.
-struct CutOnPanic<'a>(&'a Outbound);
-
-impl Drop for CutOnPanic<'_> {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.cut(DisconnectReason::InternalError);
+        if self.response.is_some() {
+            self.outbound.abort(DisconnectReason::InternalError);
         }
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

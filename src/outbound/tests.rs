@@ -1,41 +1,45 @@
-//! The rules of the outbound channel, over a real socket.
+//! The rules of the outbound channel, over real sockets.
 
 use std::io::Read;
-use std::net::TcpListener;
-use std::time::Instant;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
+use super::handoff::{ITEM_OVERHEAD, Writer};
 use super::*;
 
-const SOON: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Soon full. Still smaller ones make TCP wait for its timers when a window opens again.
+/// Small enough to fill quickly. Even smaller buffers make TCP wait for its timers when a window opens again.
 const SOCKET_BYTES: usize = 256 << 10;
 
-/// The way to a client, and the client's socket.
+/// Returns an outbound channel and the socket of its client.
 fn pair(max_backlog: usize) -> (Arc<Outbound>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
     let client =
         TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
     sockopt::set_socket_recv_buffer_size(&client, SOCKET_BYTES).expect("a socket");
-    client.set_read_timeout(Some(SOON)).expect("not zero");
+    client.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     let (socket, peer) = listener.accept().expect("a client has connected");
     sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES).expect("a socket");
-    let outbound = Outbound::new(socket, peer, Bytes::new(), max_backlog).expect("a socket");
-    outbound.begin();
+    let stream = Arc::new(Stream::new(socket, peer));
+    let outbound = Outbound::new(stream, max_backlog).expect("a socket");
+    PendingResponse::new(Arc::clone(&outbound), Bytes::new()).write();
     (outbound, client)
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + SOON;
+    let end = Instant::now() + TIMEOUT;
     while !holds() {
-        assert!(Instant::now() < end, "still not so: {what}");
+        assert!(Instant::now() < end, "timed out waiting until {what}");
         thread::yield_now();
     }
 }
 
-/// Who put it in, its number, and as many bytes as follow from both.
+/// Returns a record: its producer, its number, and as many bytes as follow from both.
 fn record(producer: u8, number: u32) -> Vec<u8> {
     let mut record = vec![producer];
     record.extend(number.to_be_bytes());
@@ -50,8 +54,8 @@ fn length(producer: u8, number: u32) -> usize {
         % 700
 }
 
-/// Many threads put records in, one of them always by the way that waits, while the client reads in fits: it
-/// lets the socket fill until a writer thread is needed, and then reads until that has caught up.
+/// Many threads send records, one of them by the blocking way, while the client reads in bursts: it lets the socket fill
+/// until a writer thread is needed, and then reads until the writer has caught up.
 #[test]
 fn many_producers_one_socket_every_byte_once_and_in_order() {
     const PRODUCERS: u8 = 8;
@@ -68,7 +72,7 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
                 for number in 0..RECORDS {
                     let record = record(producer, number);
                     match producer {
-                        0 => outbound.send_waiting(record.into()),
+                        0 => outbound.send_blocking(record.into()),
                         _ => outbound.send(record.into()),
                     }
                 }
@@ -77,15 +81,15 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
         })
         .collect();
 
-    let mut next = [0; PRODUCERS as usize];
-    let (mut read, mut fits) = (0, 0);
+    let mut expected = [0; PRODUCERS as usize];
+    let (mut read, mut bursts) = (0, 0);
     while read < total {
-        // Let it fill, as long as those are there who fill it without waiting.
-        let full = || outbound.backlog.load(Ordering::Relaxed) > 20_000;
-        let all_wait = || done.load(Ordering::Relaxed) >= usize::from(PRODUCERS) - 1;
-        eventually("the socket is full", || full() || all_wait());
-        fits += 1;
-        let caught_up = || outbound.backlog.load(Ordering::Relaxed) == 0;
+        // Let the socket fill, as long as a producer fills it without waiting.
+        let full = || outbound.lock().queued_bytes > 20_000;
+        let all_done = || done.load(Ordering::Relaxed) >= usize::from(PRODUCERS) - 1;
+        eventually("the socket is full", || full() || all_done());
+        bursts += 1;
+        let caught_up = || outbound.lock().queued_bytes == 0;
         loop {
             let mut header = [0; 5];
             client.read_exact(&mut header).expect("a record comes");
@@ -93,8 +97,12 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
                 header[0],
                 u32::from_be_bytes([header[1], header[2], header[3], header[4]]),
             );
-            assert_eq!(number, next[usize::from(producer)], "producer {producer}");
-            next[usize::from(producer)] += 1;
+            assert_eq!(
+                number,
+                expected[usize::from(producer)],
+                "producer {producer}"
+            );
+            expected[usize::from(producer)] += 1;
             let mut payload = vec![0; length(producer, number)];
             client.read_exact(&mut payload).expect("its payload comes");
             assert!(payload.iter().all(|byte| *byte == producer));
@@ -107,14 +115,14 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
     producers
         .into_iter()
         .for_each(|producer| producer.join().expect("no producer fails"));
-    assert_eq!(next, [RECORDS; PRODUCERS as usize]);
-    println!("{read} bytes in {fits} fits");
+    assert_eq!(expected, [RECORDS; PRODUCERS as usize]);
+    println!("{read} bytes in {bursts} bursts");
     outbound.close(b"bye"[..].into());
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).expect("no reset");
-    assert_eq!(rest, b"bye", "nothing came twice");
-    eventually("the backlog is counted back to nothing", || {
-        outbound.backlog.load(Ordering::Relaxed) == 0
+    assert_eq!(rest, b"bye", "each record arrived once");
+    eventually("the backlog is counted down to 0", || {
+        outbound.lock().queued_bytes == 0
     });
 }
 
@@ -134,58 +142,59 @@ fn a_close_is_the_last_thing_that_is_written() {
         client
             .read_to_string(&mut all)
             .expect("the write side is shut down");
-        let frames = all.strip_suffix("close").expect("the Close came last");
+        let frames = all.strip_suffix("close").expect("the Close is last");
         assert!(frames.replace("frame ", "").is_empty(), "{all}");
     }
 }
 
 #[test]
-fn over_the_bound_the_client_is_cut_off() {
+fn exceeding_max_backlog_aborts() {
     let (outbound, mut client) = pair(100_000);
-    // The kernel takes some, and then it counts. The items are small: their bookkeeping counts too.
+    // The kernel accepts some before the backlog grows. The items are small, so their bookkeeping counts too.
     const ITEM: usize = 100;
     for _ in 0..100_000 {
         outbound.send([7; ITEM].to_vec().into());
-        if outbound.cut_reason().is_some() {
+        if outbound.abort_reason().is_some() {
             break;
         }
     }
-    let Some(DisconnectReason::BacklogExceeded { backlog }) = outbound.cut_reason() else {
-        panic!("{:?}", outbound.cut_reason())
+    let Some(DisconnectReason::BacklogExceeded { queued_bytes }) = outbound.abort_reason() else {
+        panic!("{:?}", outbound.abort_reason())
     };
     assert!(
-        (100_001..=100_000 + ITEM + ITEM_OVERHEAD).contains(&backlog),
-        "{backlog}"
+        (100_001..=100_000 + ITEM + ITEM_OVERHEAD).contains(&queued_bytes),
+        "{queued_bytes}"
     );
-    let queued = outbound.items.1.len();
-    assert!(queued * (ITEM + ITEM_OVERHEAD) <= backlog, "{queued}");
+    let queued = outbound.lock().receiver().len();
+    assert!(queued * (ITEM + ITEM_OVERHEAD) <= queued_bytes, "{queued}");
     drop(outbound);
     let mut all = Vec::new();
-    // Memory in the kernel is given back at once, which the client sees as a reset or an early end.
+    // The kernel discards its part at once, which the client sees as a reset or an early end.
     assert!(client.read_to_end(&mut all).is_err() || all.len() < 100_000 * ITEM);
 }
 
-/// Whether a writer thread is writing, or would be the next to.
-fn has_writer(outbound: &Outbound) -> bool {
-    outbound.drain.try_lock().map_or(true, |drain| drain.writer)
+fn has_writer_thread(outbound: &Outbound) -> bool {
+    outbound.lock().writer == Writer::Thread
 }
 
-/// The dispatcher would serve that one client for as long as another thread has something for it.
+/// Without the budget the dispatcher would serve one client for as long as another thread sends to that client.
 #[test]
-fn one_that_does_not_wait_leaves_a_long_queue_to_a_writer() {
+fn nonblocking_budget_hands_over_to_a_writer() {
     for (queued, writer) in [
         (MAX_NONBLOCKING_SENDS - 1, false),
         (MAX_NONBLOCKING_SENDS, true),
     ] {
         let (outbound, mut client) = pair(usize::MAX);
         let frame = |number: u32| number.to_be_bytes().to_vec();
-        let others = outbound.drain.lock().expect("nobody panicked");
-        (0..queued).for_each(|number| outbound.send(frame(number).into()));
-        drop(others);
-        outbound.send(frame(queued).into());
-        assert_eq!(has_writer(&outbound), writer, "{queued} queued");
+        let first = outbound.lock().submit(Item::Frames(frame(0).into()), 0);
+        let Submitted::Write(first) = first else {
+            panic!("no other thread writes")
+        };
+        (1..=queued).for_each(|number| outbound.send(frame(number).into()));
+        outbound.write_nonblocking(first);
+        assert_eq!(has_writer_thread(&outbound), writer, "{queued} queued");
         let mut all = vec![0; 4 * (queued as usize + 1)];
-        client.read_exact(&mut all).expect("everything comes");
+        client.read_exact(&mut all).expect("everything arrives");
         assert_eq!(all, (0..=queued).flat_map(frame).collect::<Vec<_>>());
     }
 }
@@ -194,15 +203,18 @@ fn one_that_does_not_wait_leaves_a_long_queue_to_a_writer() {
 fn a_writer_retires_when_the_client_has_caught_up() {
     let (outbound, mut client) = pair(usize::MAX);
     outbound.send(vec![7; 10 << 20].into());
-    assert!(has_writer(&outbound), "ten MiB fit nowhere");
+    assert!(
+        has_writer_thread(&outbound),
+        "10 MiB are more than a socket buffers"
+    );
     let mut all = vec![0; 10 << 20];
-    client.read_exact(&mut all).expect("everything comes");
-    eventually("the writer is gone", || {
-        !has_writer(&outbound) && Arc::strong_count(&outbound) == 1
+    client.read_exact(&mut all).expect("everything arrives");
+    eventually("the writer has ended", || {
+        !has_writer_thread(&outbound) && Arc::strong_count(&outbound) == 1
     });
     outbound.send(b"x"[..].into());
     client
         .read_exact(&mut all[..1])
-        .expect("it is written without a writer");
-    assert!(!has_writer(&outbound));
+        .expect("it is written without a writer thread");
+    assert!(!has_writer_thread(&outbound));
 }

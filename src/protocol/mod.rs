@@ -1,6 +1,12 @@
-//! The messages that clients and the server exchange, in both dialects.
+//! The messages between clients and the server: commands, events, and the two dialects they are encoded in.
 
+mod command;
+mod dialect;
 mod event;
+mod json;
 pub mod plain;
 
-pub use event::*;
+pub use command::{ClientCommand, TYPED_COMMANDS, TypedCommand, help};
+pub(crate) use dialect::Dialect;
+pub use event::ServerEvent;
+pub use json::JSON_SUBPROTOCOL;

@@ -2,102 +2,61 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::{ClientCommand, ServerEvent};
-use crate::text::shown;
+use super::command::{self, ClientCommand, split_word};
+use super::event::ServerEvent;
+use crate::text::excerpt;
 
-/// What can be typed, a line each. The page and the terminal client take the same commands.
-pub const HELP: &str = "\
-/nick NAME: be called NAME
-/whisper NAME TEXT, or /w: say TEXT to NAME alone
-/who: see who is here
-/me ACTION: tell all what you do
-/help: see this
-/quit: leave
-//TEXT: say a text that begins with /";
-
-/// What a typed line asks for.
+/// Decodes a typed line.
 pub fn decode(line: &str) -> ClientCommand<'static> {
-    let Some(command) = line.strip_prefix('/') else {
-        return ClientCommand::Message { text: owned(line) };
+    let message = |text: &str| ClientCommand::Message {
+        text: text.to_owned().into(),
     };
-    if command.starts_with('/') {
-        return ClientCommand::Message {
-            text: owned(command),
-        };
+    let Some(typed) = line.strip_prefix('/') else {
+        return message(line);
+    };
+    // A second slash stands for a text that begins with one.
+    if typed.starts_with('/') {
+        return message(typed);
     }
-    let (word, rest) = split_word(command);
-    match word.to_ascii_lowercase().as_str() {
-        "nick" if rest.is_empty() => missing("a name: /nick NAME"),
-        "nick" => ClientCommand::Rename {
-            name: owned(rest.trim_end()),
-        },
-        "whisper" | "w" => whisper(rest),
-        "who" => ClientCommand::Who {},
-        "me" if rest.is_empty() => missing("what you do: /me ACTION"),
-        "me" => ClientCommand::Action { text: owned(rest) },
-        "help" => ClientCommand::Help {},
-        "quit" => ClientCommand::Quit,
-        _ => ClientCommand::Invalid(format!(
+    let (word, arguments) = split_word(typed);
+    match command::find(word) {
+        Some(command) => (command.parse)(arguments).unwrap_or_else(ClientCommand::Invalid),
+        None => ClientCommand::Unknown(format!(
             "There is no command /{}. /help lists those there are.",
-            shown(word)
+            excerpt(word)
         )),
     }
 }
 
-fn whisper(rest: &str) -> ClientCommand<'static> {
-    match split_word(rest) {
-        ("", _) => missing("a name and a text: /whisper NAME TEXT"),
-        (to, "") => missing(&format!("a text: /whisper {} TEXT", shown(to))),
-        (to, text) => ClientCommand::Whisper {
-            to: owned(to),
-            text: owned(text),
-        },
-    }
-}
-
-fn missing(what: &str) -> ClientCommand<'static> {
-    ClientCommand::Invalid(format!("That needs {what}"))
-}
-
-fn owned(text: &str) -> Cow<'static, str> {
-    Cow::Owned(text.to_owned())
-}
-
-/// The first word, and what follows the white space behind it.
-fn split_word(text: &str) -> (&str, &str) {
-    match text.split_once(char::is_whitespace) {
-        Some((word, rest)) => (word, rest.trim_start()),
-        None => (text, ""),
-    }
-}
-
-/// Hands the lines for this to `line`, none where plain text has no words for it.
-pub fn encode(told: &ServerEvent<'_>, mut line: impl FnMut(&str)) {
-    match told {
+/// Passes each line of the event to `line`: none if plain text has no words for the event.
+pub fn encode(event: &ServerEvent<'_>, mut line: impl FnMut(&str)) {
+    match event {
         ServerEvent::Welcome { users, .. } => {
             line(&format!("You are connected! There are {users} users here."))
         }
-        // By far the most frequent: one allocation of the right size.
+        // By far the most frequent event, so one allocation of the right size.
         ServerEvent::Message { from, text } => line(&["[", from, "]: ", text].concat()),
         ServerEvent::Action { from, text } => line(&format!("[{from}] {text}")),
         ServerEvent::Whisper {
             to,
             text,
-            sent: true,
+            to_sender: true,
             ..
         } => line(&format!("[you whisper to {to}]: {text}")),
         ServerEvent::Whisper { from, text, .. } => line(&format!("[{from} whispers]: {text}")),
-        // Nobody is told who comes and goes, as in the tutorial.
+        // The tutorial announces neither.
         ServerEvent::Joined { .. } | ServerEvent::Left { .. } => {}
         ServerEvent::Renamed { from, to } => line(&format!("* {from} is now {to}.")),
-        ServerEvent::Who { names, users } => line(&format!("* {}", who(names, *users))),
+        ServerEvent::Who { names, users } => {
+            line(&format!("* {}", format_user_list(names, *users)))
+        }
         ServerEvent::Help { text } => text.lines().for_each(|help| line(&format!("* {help}"))),
         ServerEvent::Error { text } => line(&format!("* {text}")),
     }
 }
 
-/// One line that names those who are here, and counts those beyond the names.
-pub fn who(names: &[Cow<'_, str>], users: usize) -> String {
+/// Formats a list of users as one line. Users beyond the listed names are counted.
+pub fn format_user_list(names: &[Cow<'_, str>], users: usize) -> String {
     let count = if users == 1 {
         "1 user here".to_owned()
     } else {
@@ -111,10 +70,11 @@ pub fn who(names: &[Cow<'_, str>], users: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{TYPED_COMMANDS, help};
     use super::*;
 
     #[test]
-    fn a_line_without_a_slash_is_said_as_it_is() {
+    fn a_line_without_a_slash_is_a_message() {
         for line in ["", " ", "hello", " /who", "a /nick b", "😀"] {
             assert_eq!(decode(line), ClientCommand::Message { text: line.into() });
         }
@@ -129,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_read() {
+    fn every_command_is_decoded() {
         assert_eq!(
             decode("/nick alice"),
             ClientCommand::Rename {
@@ -170,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_unknown_is_said_with_what_would_work() {
+    fn errors_name_the_cause_and_a_command_that_works() {
         let long = format!("/{}", "x".repeat(60_000));
         let cases = [
             ("/", "There is no command /. /help"),
@@ -186,23 +146,23 @@ mod tests {
         ];
         for (line, expected) in cases {
             match decode(line) {
-                ClientCommand::Invalid(what) => assert!(
-                    what.contains(expected) && what.len() < 200,
-                    "{line:.40}: {what}"
+                ClientCommand::Invalid(error) | ClientCommand::Unknown(error) => assert!(
+                    error.contains(expected) && error.len() < 200,
+                    "{line:.40}: {error}"
                 ),
                 other => panic!("{line:.40}: {other:?}"),
             }
         }
     }
 
-    fn lines(told: ServerEvent<'_>) -> Vec<String> {
+    fn lines(event: ServerEvent<'_>) -> Vec<String> {
         let mut lines = Vec::new();
-        encode(&told, |line| lines.push(line.to_owned()));
+        encode(&event, |line| lines.push(line.to_owned()));
         lines
     }
 
     #[test]
-    fn the_tutorials_lines() {
+    fn greeting_and_message_are_the_tutorials() {
         let greeting = "You are connected! There are 1 users here.";
         assert_eq!(
             lines(ServerEvent::Welcome {
@@ -235,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_servers_lines_begin_with_a_star() {
+    fn only_lines_of_the_server_begin_with_a_star() {
         assert_eq!(
             lines(ServerEvent::Action {
                 from: "a".into(),
@@ -251,28 +211,36 @@ mod tests {
             ["* user0 is now a."]
         );
         assert_eq!(lines(ServerEvent::Error { text: "No.".into() }), ["* No."]);
-        let help = lines(ServerEvent::Help { text: HELP.into() });
-        assert!(help.len() == 7 && help.iter().all(|line| line.starts_with("* /")));
+        let help = lines(ServerEvent::Help {
+            text: help().into(),
+        });
+        assert!(
+            help.len() == TYPED_COMMANDS.len() + 1
+                && help.iter().all(|line| line.starts_with("* /"))
+        );
     }
 
     #[test]
-    fn a_whisper_reads_differently_at_its_two_ends() {
-        let whisper = |sent| ServerEvent::Whisper {
+    fn a_whisper_reads_differently_for_sender_and_receiver() {
+        let whisper = |to_sender| ServerEvent::Whisper {
             from: "a".into(),
             to: "b".into(),
             text: "psst".into(),
-            sent,
+            to_sender,
         };
         assert_eq!(lines(whisper(false)), ["[a whispers]: psst"]);
         assert_eq!(lines(whisper(true)), ["[you whisper to b]: psst"]);
     }
 
     #[test]
-    fn a_crowd_is_counted_beyond_its_names() {
-        assert_eq!(who(&["a".into()], 1), "1 user here: a.");
-        assert_eq!(who(&["a".into(), "b".into()], 2), "2 users here: a, b.");
+    fn users_beyond_the_listed_names_are_counted() {
+        assert_eq!(format_user_list(&["a".into()], 1), "1 user here: a.");
         assert_eq!(
-            who(&["a".into(), "b".into()], 5),
+            format_user_list(&["a".into(), "b".into()], 2),
+            "2 users here: a, b."
+        );
+        assert_eq!(
+            format_user_list(&["a".into(), "b".into()], 5),
             "5 users here: a, b and 3 more."
         );
     }

@@ -1,218 +1,219 @@
-//! From an accepted socket to the thread of a WebSocket: who gets in, and who is turned away.
+//! Admission of clients: from an accepted socket to the thread of a WebSocket, or to a response that refuses it.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::CLIENT_STACK_SIZE;
-use crate::chat::dispatcher::Event;
-use crate::config::Config;
+use super::permit::ConnectionLimit;
+use crate::chat::event::{ConnectionId, Event};
+use crate::config::{CLIENT_STACK_SIZE, Config, HEALTH_CHECK_TIMEOUT, MIN_PENDING_HANDSHAKES};
 use crate::connection::Connection;
-use crate::http::{self, Answer, HeadError, Route, Upgrade};
+use crate::http::head::{RequestError, read_head};
+use crate::http::response::{HttpResponse, OUT_OF_THREADS};
+use crate::http::router::{self, Route};
+use crate::http::upgrade::Upgrade;
+use crate::net::Stream;
 use crate::outbound::Outbound;
 
-/// Requests that may be unfinished at a time, however few WebSockets may be open: a browser alone has half a dozen.
-const MIN_PENDING_HANDSHAKES: usize = 64;
-
-/// How long `/health` waits for room in the dispatcher's inbox, and then for the answer.
-const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What the threads of all heads and connections share.
+/// The state that the threads of all handshakes share.
 struct Shared {
-    options: Config,
+    config: Config,
     inbox: Sender<Event>,
-    /// Open WebSockets.
-    connections: AtomicUsize,
-    next_id: AtomicU64,
+    connections: ConnectionLimit,
+    /// Not an atomic: processors of small 32-bit hosts have none of 64 bits.
+    next_id: Mutex<ConnectionId>,
+}
+
+impl Shared {
+    fn next_id(&self) -> ConnectionId {
+        // A poisoned lock guards a complete number.
+        let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        *next_id += 1;
+        *next_id
+    }
 }
 
 /// A client whose request is being read or answered.
-struct Head {
-    socket: TcpStream,
-    /// Set once: by the acceptor, which gives it up, or by its own thread, which makes it a WebSocket.
-    decided: AtomicBool,
+struct PendingHandshake {
+    stream: Arc<Stream>,
+    /// Set once: by the acceptor, which evicts the client, or by the client's thread, which opens a WebSocket.
+    claimed: AtomicBool,
 }
 
-impl Head {
-    /// True for the first who asks: the socket is that one's to go on with.
-    fn decide(&self) -> bool {
-        !self.decided.swap(true, Ordering::Relaxed)
+impl PendingHandshake {
+    /// Claims the socket. Only the first caller gets true, and owns the socket from then on.
+    fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::Relaxed)
     }
 
-    fn give_up(&self) {
-        if self.decide() {
-            log::debug!("an unfinished request gives way");
-            // An error means that the connection is gone already.
-            let _ = self.socket.shutdown(Shutdown::Both);
+    fn evict(&self) {
+        if self.claim() {
+            log::debug!("{}: evicting a pending handshake", self.stream.peer());
+            self.stream.shutdown();
         }
     }
 }
 
-/// The acceptor's view of those who come.
-pub(crate) struct Admission {
+/// The acceptor's view of the clients whose handshakes are pending.
+pub(super) struct Admission {
     shared: Arc<Shared>,
-    /// The requests that are unfinished, and some that are not any more; the oldest first.
-    heads: VecDeque<Weak<Head>>,
+    /// The pending handshakes and some that are complete, the oldest first.
+    pending: VecDeque<Weak<PendingHandshake>>,
 }
 
-/// At the end nobody gets in any more.
+/// A shutdown admits no further clients.
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.heads
+        self.pending
             .iter()
             .filter_map(Weak::upgrade)
-            .for_each(|head| head.give_up());
+            .for_each(|handshake| handshake.evict());
     }
 }
 
 impl Admission {
-    pub(crate) fn new(options: Config, inbox: Sender<Event>) -> Admission {
-        let shared = Shared {
-            options,
-            inbox,
-            connections: AtomicUsize::new(0),
-            next_id: AtomicU64::new(0),
-        };
+    pub(super) fn new(config: Config, inbox: Sender<Event>) -> Admission {
+        let connections = ConnectionLimit::new(config.max_connections);
         Admission {
-            shared: Arc::new(shared),
-            heads: VecDeque::new(),
+            shared: Arc::new(Shared {
+                config,
+                inbox,
+                connections,
+                next_id: Mutex::new(0),
+            }),
+            pending: VecDeque::new(),
         }
     }
 
-    /// Starts the thread that reads a client's head. When as many are unfinished as may be, the oldest gives way. A
-    /// real client is done in a moment; to push it out, others would have to begin that many requests in that moment.
-    pub(crate) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
-        if self.heads.len()
-            >= self
-                .shared
-                .options
-                .max_connections
-                .max(MIN_PENDING_HANDSHAKES)
-        {
-            self.give_up_oldest();
+    /// Starts the thread of a client's handshake. If too many handshakes are pending, the oldest is evicted: a regular
+    /// client completes its handshake in a moment, in which others would have to begin as many.
+    pub(super) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let max_pending = self
+            .shared
+            .config
+            .max_connections
+            .max(MIN_PENDING_HANDSHAKES);
+        if self.pending.len() >= max_pending {
+            self.evict_oldest();
         }
-        let head = Arc::new(Head {
-            socket,
-            decided: AtomicBool::new(false),
+        let handshake = Arc::new(PendingHandshake {
+            stream: Arc::new(Stream::new(socket, peer)),
+            claimed: AtomicBool::new(false),
         });
-        let (served, shared) = (Arc::clone(&head), Arc::clone(&self.shared));
+        let (pending, shared) = (Arc::clone(&handshake), Arc::clone(&self.shared));
         let thread = thread::Builder::new()
-            .name("head".into())
+            .name("handshake".into())
             .stack_size(CLIENT_STACK_SIZE);
-        match thread.spawn(move || serve(served, peer, &shared)) {
-            Ok(_) => self.heads.push_back(Arc::downgrade(&head)),
+        match thread.spawn(move || handle_handshake(&pending, &shared)) {
+            Ok(_) => self.pending.push_back(Arc::downgrade(&handshake)),
             Err(error) => {
-                log::error!("no thread for {peer}: {error}");
-                // Nothing is waited for, so the client may not get it.
-                let _ = http::refuse_now(&head.socket);
+                log::error!("{peer} rejected: no thread: {error}");
+                handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
             }
         }
     }
 
-    /// Forgets those that are finished, and gives up the oldest of the others if they are still as many.
-    pub(crate) fn give_up_oldest(&mut self) {
-        let before = self.heads.len();
-        self.heads.retain(|head| head.strong_count() > 0);
-        if self.heads.len() == before
-            && let Some(oldest) = self.heads.pop_front().and_then(|head| head.upgrade())
+    /// Forgets complete handshakes. If none is complete, evicts the oldest one.
+    pub(super) fn evict_oldest(&mut self) {
+        let before = self.pending.len();
+        self.pending
+            .retain(|handshake| handshake.strong_count() > 0);
+        if self.pending.len() == before
+            && let Some(oldest) = self.pending.pop_front().and_then(|oldest| oldest.upgrade())
         {
-            oldest.give_up();
+            oldest.evict();
         }
     }
 }
 
-/// Reads one head and answers it. A WebSocket goes on in a thread of its own: reading a head touches four pages of stack,
-/// which this thread would keep, and the new one touches two.
-fn serve(head: Arc<Head>, peer: SocketAddr, shared: &Arc<Shared>) {
-    let answer = match http::read_head(&head.socket) {
-        Ok((request, already_read)) => match http::route(request, &shared.options) {
-            Route::Upgrade(upgrade) => return open(head, peer, shared, upgrade, already_read),
-            Route::Health => Answer::health(dispatcher_is_well(&shared.inbox)),
-            Route::Answer(answer) => answer,
+/// Reads one request and answers it. The whole work of the handshake's thread.
+fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
+    let stream = &handshake.stream;
+    let response = match read_head(stream) {
+        Ok((request, already_read)) => match router::route(request, &shared.config) {
+            Route::Upgrade(upgrade) => {
+                return open_connection(handshake, shared, upgrade, already_read);
+            }
+            Route::Health => HttpResponse::health(dispatcher_responds(&shared.inbox)),
+            Route::Response(response) => response,
         },
-        Err(HeadError::Refused(answer)) => answer,
-        Err(HeadError::Gone) => return log::debug!("{peer} sent no request"),
+        Err(RequestError::Rejected(response)) => response,
+        Err(RequestError::Disconnected) => {
+            return log::debug!("{} disconnected without a request", stream.peer());
+        }
     };
-    log::debug!("{peer}: {answer:?}");
-    answer.send(&head.socket);
+    log::debug!("{}: {response:?}", stream.peer());
+    response.send(stream);
 }
 
-fn dispatcher_is_well(inbox: &Sender<Event>) -> bool {
-    let (answer, answered) = bounded(1);
+/// Returns whether the dispatcher processes its inbox. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inbox, and
+/// again for the reply.
+fn dispatcher_responds(inbox: &Sender<Event>) -> bool {
+    let (reply, replied) = bounded(1);
     inbox
-        .send_timeout(Event::Health(answer), HEALTH_CHECK_TIMEOUT)
+        .send_timeout(Event::HealthCheck(reply), HEALTH_CHECK_TIMEOUT)
         .is_ok()
-        && answered.recv_timeout(HEALTH_CHECK_TIMEOUT).is_ok()
+        && replied.recv_timeout(HEALTH_CHECK_TIMEOUT).is_ok()
 }
 
-/// One of the WebSockets that may be open, until it is dropped.
-struct ConnectionPermit(Arc<Shared>);
-
-impl ConnectionPermit {
-    fn take(shared: &Arc<Shared>) -> Option<ConnectionPermit> {
-        let place = ConnectionPermit(Arc::clone(shared));
-        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
-        (before < shared.options.max_connections).then_some(place)
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Finds a place for a WebSocket and starts its thread, or tells the client why not.
-fn open(
-    head: Arc<Head>,
-    peer: SocketAddr,
+/// Starts the connection's thread if a permit is available, and rejects the client otherwise.
+///
+/// The connection gets a new thread because reading a head touches four pages of stack, which this thread would keep. The
+/// new one touches two.
+fn open_connection(
+    handshake: &PendingHandshake,
     shared: &Arc<Shared>,
     upgrade: Upgrade,
     already_read: Vec<u8>,
 ) {
-    let Some(place) = ConnectionPermit::take(shared) else {
-        log::warn!(
-            "{peer} refused: {} clients are here",
-            shared.options.max_connections
-        );
-        let answer = Answer::busy("as many clients as allowed are here; try again later\n");
-        return answer.send(&head.socket);
+    let stream = &handshake.stream;
+    let peer = stream.peer();
+    let Some(permit) = shared.connections.try_acquire() else {
+        let max = shared.config.max_connections;
+        log::warn!("{peer} rejected: connection limit reached ({max})");
+        return HttpResponse::service_unavailable("connection limit reached; try again later\n")
+            .send(stream);
     };
-    let no_room = |error: io::Error| {
-        log::error!("{peer} refused: {error}");
-        Answer::busy("the server has no room for one more client; try again later\n")
-            .send(&head.socket);
+    let reject = |error: io::Error| {
+        log::error!("{peer} rejected: {error}");
+        HttpResponse::service_unavailable("server out of resources; try again later\n")
+            .send(stream);
     };
-    let Upgrade { response, chat } = upgrade;
-    let outbound = head.socket.try_clone().and_then(|socket| {
-        socket.set_nodelay(true)?;
-        Outbound::new(socket, peer, response.into(), shared.options.backlog())
-    });
+    let outbound = stream
+        .set_nodelay()
+        .and_then(|()| Outbound::new(Arc::clone(stream), shared.config.backlog_limit()));
     let outbound = match outbound {
         Ok(outbound) => outbound,
-        Err(error) => return no_room(error),
+        Err(error) => return reject(error),
     };
-    // From here on the acceptor must leave it alone, or has given it up.
-    if !head.decide() {
+    // The acceptor has evicted the client, or leaves it alone from now on.
+    if !handshake.claim() {
         return;
     }
     let connection = Connection {
-        id: shared.next_id.fetch_add(1, Ordering::Relaxed),
+        id: shared.next_id(),
         outbound,
-        chat,
-        already_read,
         inbox: shared.inbox.clone(),
     };
+    let shared = Arc::clone(shared);
     let thread = thread::Builder::new()
         .name("connection".into())
         .stack_size(CLIENT_STACK_SIZE);
-    if let Err(error) = thread.spawn(move || connection.run(&place.0.options)) {
-        no_room(error);
+    let spawned = thread.spawn(move || {
+        connection.run(
+            upgrade.response,
+            upgrade.endpoint,
+            already_read,
+            &shared.config,
+        );
+        drop(permit);
+    });
+    if let Err(error) = spawned {
+        reject(error);
     }
 }

@@ -1,6 +1,10 @@
-//! The rules for frames that tungstenite applies only when all of a frame has come, which may be megabytes later, or
-//! not at all. This follows the bytes as they come, so that what is wrong ends the connection at once, as RFC 6455,
-//! section 8.1, wants it for text. What only a frame's end can show is left to tungstenite.
+//! Validation of frames while they arrive.
+//!
+//! tungstenite checks a frame when all of it has arrived: a frame with a reserved bit or without a mask is refused only
+//! after its payload, which can be megabytes later or never, and text only after its last fragment. The checks here are
+//! the same ones at the first offending byte, so that an invalid frame ends the connection at once, as RFC 6455, section
+//! 8.1, wants it for text. They also cover what tungstenite does not check: lengths that are not in their shortest form.
+//! Errors that only the end of a frame or message can show are left to tungstenite.
 
 use std::io::Cursor;
 
@@ -8,174 +12,140 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::websocket::disconnect::DisconnectReason;
+use super::disconnect::DisconnectReason;
+use super::utf8::Utf8Validator;
 
-/// No header is longer: two bytes, a length of eight, a mask of four (section 5.2).
+/// The longest header in bytes: two, a length of eight, a mask of four (section 5.2).
 const MAX_HEADER_SIZE: usize = 14;
 
-/// The longest payload of a control frame (section 5.5).
+/// The longest payload of a control frame in bytes (section 5.5).
 const MAX_CONTROL_PAYLOAD: u64 = 125;
 
-/// Where in its frames a client is. No I/O.
+/// The state of a client's byte stream: between frames, in a header, or in a payload.
 #[derive(Default)]
 pub(crate) struct FrameValidator {
-    /// What has come of a header.
-    header: Vec<u8>,
-    /// How much is still to come of the payload.
-    left: u64,
-    /// Twice, and turned so that its first byte is for the next byte of the payload.
-    mask: [u8; 8],
-    /// Whether the payload is part of a text.
-    text: bool,
-    /// What the message is whose last frame has not begun yet.
-    unfinished: Option<Data>,
+    /// The received part of an incomplete header.
+    header: [u8; MAX_HEADER_SIZE],
+    header_received: usize,
+    /// Bytes of the current payload that have not arrived yet.
+    payload_remaining: u64,
+    /// The masking key, rotated so that its first byte applies to the next byte of the payload.
+    mask: [u8; 4],
+    /// Whether the current payload is part of a text message.
+    in_text: bool,
+    /// The type of the message whose last fragment has not begun yet.
+    fragmented_type: Option<Data>,
     utf8: Utf8Validator,
 }
 
 impl FrameValidator {
-    /// Takes the bytes that came.
+    /// Validates the next received bytes.
     ///
     /// # Errors
     ///
-    /// How many of the bytes come before what is wrong, and what that is.
-    pub(crate) fn check(&mut self, bytes: &[u8]) -> Result<(), (usize, DisconnectReason)> {
+    /// The number of bytes before the first invalid one, and the error.
+    pub(crate) fn validate(&mut self, bytes: &[u8]) -> Result<(), (usize, DisconnectReason)> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
-            at += if self.left == 0 {
-                self.take_header(rest).map_err(|why| (at, why))?
+            at += if self.payload_remaining == 0 {
+                self.consume_header(rest).map_err(|reason| (at, reason))?
             } else {
-                self.take_payload(rest)
-                    .map_err(|good| (at + good, DisconnectReason::InvalidUtf8))?
+                self.consume_payload(rest)
+                    .map_err(|valid| (at + valid, DisconnectReason::InvalidUtf8))?
             };
         }
         Ok(())
     }
 
-    /// Takes what belongs to the header: how many bytes.
-    fn take_header(&mut self, bytes: &[u8]) -> Result<usize, DisconnectReason> {
-        let before = self.header.len();
-        let wanted = bytes.len().min(MAX_HEADER_SIZE - before);
-        self.header.extend_from_slice(&bytes[..wanted]);
-        let mut cursor = Cursor::new(&self.header);
-        let Some((header, length)) =
-            FrameHeader::parse(&mut cursor).map_err(DisconnectReason::from_read)?
-        else {
-            return Ok(wanted);
+    /// Consumes bytes of a header and returns their number.
+    fn consume_header(&mut self, bytes: &[u8]) -> Result<usize, DisconnectReason> {
+        let before = self.header_received;
+        let taken = bytes.len().min(MAX_HEADER_SIZE - before);
+        let received = before + taken;
+        self.header[before..received].copy_from_slice(&bytes[..taken]);
+        let mut cursor = Cursor::new(&self.header[..received]);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor)? else {
+            self.header_received = received;
+            return Ok(taken);
         };
-        let end = cursor.position() as usize;
-        self.header.clear();
+        let header_size = cursor.position() as usize;
+        self.header_received = 0;
         // "the minimal number of bytes MUST be used to encode the length", and "the most significant bit MUST be 0"
         // (section 5.2).
-        if end != header.len(length) || length >> 63 != 0 {
+        if header_size != header.len(length) || length >> 63 != 0 {
             return Err(DisconnectReason::NonMinimalLength);
         }
-        self.begin(&header, length)
+        self.start_frame(&header, length)
             .map_err(DisconnectReason::ProtocolError)?;
-        Ok(end - before)
+        Ok(header_size - before)
     }
 
-    /// Judges a frame by its header.
-    fn begin(&mut self, header: &FrameHeader, length: u64) -> Result<(), ProtocolError> {
-        // "MUST be 0 unless an extension is negotiated" (section 5.2), and none is.
+    /// Checks a complete header and prepares for its payload.
+    fn start_frame(&mut self, header: &FrameHeader, length: u64) -> Result<(), ProtocolError> {
+        // "MUST be 0 unless an extension is negotiated" (section 5.2). The server negotiates no extension.
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(ProtocolError::NonZeroReservedBits);
         }
         // Section 5.1.
-        let mask = header.mask.ok_or(ProtocolError::UnmaskedFrameFromClient)?;
-        self.mask = std::array::from_fn(|at| mask[at % 4]);
-        self.left = length;
-        // Section 5.4 for the order of a message's frames, section 5.5 for control frames between them.
-        match (header.opcode, self.unfinished) {
+        self.mask = header.mask.ok_or(ProtocolError::UnmaskedFrameFromClient)?;
+        self.payload_remaining = length;
+        // Section 5.4 for the order of a message's fragments, section 5.5 for control frames between them.
+        match (header.opcode, self.fragmented_type) {
             (OpCode::Control(_), _) if !header.is_final => {
                 return Err(ProtocolError::FragmentedControlFrame);
             }
             (OpCode::Control(_), _) if length > MAX_CONTROL_PAYLOAD => {
                 return Err(ProtocolError::ControlFrameTooBig);
             }
-            (OpCode::Control(_), _) => self.text = false,
+            (OpCode::Control(_), _) => self.in_text = false,
             (OpCode::Data(Data::Continue), None) => {
                 return Err(ProtocolError::UnexpectedContinueFrame);
             }
-            (OpCode::Data(Data::Continue), Some(kind)) => {
-                self.text = kind == Data::Text;
-                self.unfinished = self.unfinished.filter(|_| !header.is_final);
+            (OpCode::Data(Data::Continue), Some(data)) => {
+                self.in_text = data == Data::Text;
+                self.fragmented_type = self.fragmented_type.filter(|_| !header.is_final);
             }
             (OpCode::Data(data), Some(_)) => return Err(ProtocolError::ExpectedFragment(data)),
-            (OpCode::Data(kind), None) => {
-                self.text = kind == Data::Text;
-                self.unfinished = (!header.is_final).then_some(kind);
+            (OpCode::Data(data), None) => {
+                self.in_text = data == Data::Text;
+                self.fragmented_type = (!header.is_final).then_some(data);
                 self.utf8 = Utf8Validator::default();
             }
         }
         Ok(())
     }
 
-    /// Takes what belongs to the payload: how many bytes, or how many before the one that is not UTF-8.
-    fn take_payload(&mut self, bytes: &[u8]) -> Result<usize, usize> {
-        let here = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
-        if self.text {
-            for (number, word) in bytes[..here].chunks(8).enumerate() {
-                // Eight at a time, ASCII costs a fifth.
-                if self.utf8.needed == 0
-                    && let Ok(word) = word.try_into().map(u64::from_ne_bytes)
-                    && (word ^ u64::from_ne_bytes(self.mask)) & 0x8080_8080_8080_8080 == 0
-                {
-                    continue;
-                }
-                let mut plain = word.iter().zip(self.mask).map(|(byte, mask)| byte ^ mask);
-                if let Some(at) = plain.position(|byte| !self.utf8.take(byte)) {
-                    return Err(8 * number + at);
-                }
+    /// Consumes bytes of a payload and returns their number.
+    ///
+    /// # Errors
+    ///
+    /// The number of bytes before the first one that is not UTF-8.
+    fn consume_payload(&mut self, bytes: &[u8]) -> Result<usize, usize> {
+        let taken = usize::try_from(self.payload_remaining)
+            .map_or(bytes.len(), |remaining| remaining.min(bytes.len()));
+        if self.in_text {
+            self.check_text(&bytes[..taken])?;
+        }
+        self.mask.rotate_left(taken % 4);
+        self.payload_remaining -= taken as u64;
+        Ok(taken)
+    }
+
+    fn check_text(&mut self, masked: &[u8]) -> Result<(), usize> {
+        // A multiple of four bytes, so that the mask applies to each part from its first byte.
+        const PART: usize = Utf8Validator::MAX_PART;
+        let mut buffer = [0; PART];
+        for (number, part) in masked.chunks(PART).enumerate() {
+            let text = &mut buffer[..part.len()];
+            for (at, (byte, masked)) in text.iter_mut().zip(part).enumerate() {
+                *byte = masked ^ self.mask[at % 4];
             }
+            self.utf8
+                .check(text)
+                .map_err(|valid| number * PART + valid)?;
         }
-        self.mask.rotate_left(here % 4);
-        self.left -= here as u64;
-        Ok(here)
-    }
-}
-
-/// Where in a character a text is.
-struct Utf8Validator {
-    /// How many bytes the character still needs.
-    needed: u8,
-    /// What the next of them may be.
-    next: (u8, u8),
-}
-
-/// What every further byte of a character may be, but for the second after some first ones.
-const TAIL: (u8, u8) = (0x80, 0xbf);
-
-impl Default for Utf8Validator {
-    fn default() -> Utf8Validator {
-        Utf8Validator {
-            needed: 0,
-            next: TAIL,
-        }
-    }
-}
-
-impl Utf8Validator {
-    /// Whether this can be the next byte. The ranges are those of RFC 3629, section 4: without surrogates, without
-    /// anything over U+10FFFF, and with every character in its shortest form.
-    fn take(&mut self, byte: u8) -> bool {
-        if self.needed > 0 {
-            let (low, high) = std::mem::replace(&mut self.next, TAIL);
-            self.needed -= 1;
-            return low <= byte && byte <= high;
-        }
-        (self.needed, self.next) = match byte {
-            0x00..=0x7f => return true,
-            0xc2..=0xdf => (1, TAIL),
-            0xe0 => (2, (0xa0, 0xbf)),
-            0xed => (2, (0x80, 0x9f)),
-            0xe1..=0xef => (2, TAIL),
-            0xf0 => (3, (0x90, 0xbf)),
-            0xf1..=0xf3 => (3, TAIL),
-            0xf4 => (3, (0x80, 0x8f)),
-            _ => return false,
-        };
-        true
+        Ok(())
     }
 }
 
@@ -185,7 +155,7 @@ mod tests {
 
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-    /// A masked frame of fewer than 126 bytes.
+    /// Returns a masked frame with a payload of fewer than 126 bytes.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![first, 0x80 | payload.len() as u8];
         frame.extend(MASK);
@@ -198,19 +168,19 @@ mod tests {
         frame
     }
 
-    /// What comes of bytes that come in parts of this size: how many are good, and what is wrong behind them.
-    fn checked(bytes: &[u8], part: usize) -> (usize, Option<DisconnectReason>) {
-        let mut framing = FrameValidator::default();
+    /// Validates bytes in parts of this size. Returns the number of valid bytes and the error after them.
+    fn validate(bytes: &[u8], part: usize) -> (usize, Option<DisconnectReason>) {
+        let mut validator = FrameValidator::default();
         for (number, part_bytes) in bytes.chunks(part).enumerate() {
-            if let Err((good, why)) = framing.check(part_bytes) {
-                return (number * part + good, Some(why));
+            if let Err((valid, reason)) = validator.validate(part_bytes) {
+                return (number * part + valid, Some(reason));
             }
         }
         (bytes.len(), None)
     }
 
     #[test]
-    fn good_frames_pass_however_they_are_cut() {
+    fn valid_frames_pass_in_parts_of_any_size() {
         let mut long = vec![0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0];
         long.extend(MASK);
         long.extend(vec![0xff; 65536]);
@@ -228,27 +198,27 @@ mod tests {
         ]
         .concat();
         for part in [1, 2, 3, 5, 7, 14, 4096, frames.len()] {
-            assert_eq!(checked(&frames, part), (frames.len(), None), "{part}");
+            assert_eq!(validate(&frames, part), (frames.len(), None), "{part}");
         }
     }
 
     #[test]
-    fn what_is_wrong_shows_with_its_first_byte() {
+    fn errors_are_reported_at_the_offending_byte() {
         use ProtocolError::*;
         let length = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes(), &MASK].concat();
-        let begun = |first: u8| [&[first, 0xfd][..], &MASK].concat();
+        let header = |first: u8| [&[first, 0xfd][..], &MASK].concat();
         let text = frame(0x81, b"ab\xe9d");
-        let twice = [frame(0x01, b"a"), frame(0x01, b"")].concat();
-        // After a good frame: bytes of others, how many of them are good, and what is wrong with the rest.
+        let two_starts = [frame(0x01, b"a"), frame(0x01, b"")].concat();
+        // Bytes after a valid frame, the number of them that are valid, and the error in the rest.
         let cases = [
             (text, 9, DisconnectReason::InvalidUtf8),
             (
-                begun(0xc2),
+                header(0xc2),
                 0,
                 DisconnectReason::ProtocolError(NonZeroReservedBits),
             ),
             (
-                begun(0x83),
+                header(0x83),
                 0,
                 DisconnectReason::ProtocolError(InvalidOpcode(3)),
             ),
@@ -270,45 +240,27 @@ mod tests {
                 DisconnectReason::ProtocolError(ControlFrameTooBig),
             ),
             (
-                begun(0x08),
+                header(0x08),
                 0,
                 DisconnectReason::ProtocolError(FragmentedControlFrame),
             ),
             (
-                begun(0x80),
+                header(0x80),
                 0,
                 DisconnectReason::ProtocolError(UnexpectedContinueFrame),
             ),
             (
-                twice,
+                two_starts,
                 7,
                 DisconnectReason::ProtocolError(ExpectedFragment(Data::Text)),
             ),
         ];
-        let before = frame(0x81, b"good");
-        for (bytes, good, why) in cases {
+        let before = frame(0x81, b"valid");
+        for (bytes, valid, reason) in cases {
             let all = [&before[..], &bytes].concat();
-            let expected = (before.len() + good, Some(why.clone()));
-            assert_eq!(checked(&all, all.len()), expected, "{bytes:x?}");
-            assert_eq!(checked(&all, 1).1, Some(why), "{bytes:x?}");
-        }
-    }
-
-    #[test]
-    fn utf8_is_what_the_standard_library_takes_for_it() {
-        // Every first and second byte, with the tails that the longest of them may need.
-        for lead in 0..=0xffff_u16 {
-            let [first, second] = lead.to_be_bytes();
-            for text in [
-                &[first, second][..],
-                &[first, second, 0x80],
-                &[first, second, 0xbf, 0x80],
-            ] {
-                let mut utf8 = Utf8Validator::default();
-                let good = text.iter().take_while(|&&byte| utf8.take(byte)).count();
-                let complete = good == text.len() && utf8.needed == 0;
-                assert_eq!(complete, std::str::from_utf8(text).is_ok(), "{text:x?}");
-            }
+            let expected = (before.len() + valid, Some(reason.clone()));
+            assert_eq!(validate(&all, all.len()), expected, "{bytes:x?}");
+            assert_eq!(validate(&all, 1).1, Some(reason), "{bytes:x?}");
         }
     }
 }

@@ -16,7 +16,12 @@ impl Own {
         match told {
             ServerEvent::Welcome { name, .. } => self.name = name.to_string(),
             ServerEvent::Renamed { from, to } if *from == self.name => self.name = to.to_string(),
-            ServerEvent::Whisper { from, to, sent, .. } => *sent = *from == self.name && from != to,
+            ServerEvent::Whisper {
+                from,
+                to,
+                to_sender,
+                ..
+            } => *to_sender = *from == self.name && from != to,
             _ => {}
         }
     }
@@ -32,7 +37,7 @@ pub fn plain(told: &ServerEvent<'_>) -> Vec<String> {
 /// The lines of `/help`, which are about this client's commands.
 pub fn help() -> ServerEvent<'static> {
     ServerEvent::Help {
-        text: plain::HELP.into(),
+        text: threadchat::protocol::help().into(),
     }
 }
 
@@ -135,7 +140,7 @@ mod tests {
                 from: from(),
                 to: to(),
                 text: text(),
-                sent: true,
+                to_sender: true,
             },
             ServerEvent::Joined {
                 name: text(),
@@ -199,7 +204,7 @@ mod tests {
             from: from.into(),
             to: to.into(),
             text: "x".into(),
-            sent: false,
+            to_sender: false,
         };
         let renamed = |from: &'static str, to: &'static str| ServerEvent::Renamed {
             from: from.into(),

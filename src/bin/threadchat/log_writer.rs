@@ -1,5 +1,5 @@
-//! Where the log goes: to a thread that writes it, so that nobody who logs waits for a terminal that was stopped, a pipe
-//! that nobody reads, or a slow disk. The dispatcher logs too, and it may not wait.
+//! The log writer: a thread that writes the log, so that logging never waits for a stopped terminal, a full pipe or a slow
+//! disk. The dispatcher logs too, and must not wait.
 
 use std::io::{self, Write};
 use std::thread;
@@ -7,53 +7,53 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-/// Lines that may wait, some hundred KiB of them. What comes when the place is full is lost, and counted.
-const LINES: usize = 4096;
+/// The lines that can be queued: some hundred KiB. Further lines are dropped and counted.
+const QUEUE_CAPACITY: usize = 4096;
 
-/// How long [`flush`](Write::flush) waits for room, and then for all to be written.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
+/// The time for [`flush`](Write::flush) to wait for room in the queue, and again until all lines are written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Entry {
     Line(Vec<u8>),
-    /// Everything before this is written: say so here.
+    /// A request for a reply when every earlier line is written.
     Flush(Sender<()>),
 }
 
-/// A writer that never waits, for a logger. Each line goes out in one piece.
+/// A writer for a logger that never waits. Each line is written in one piece.
 pub struct LogWriter {
-    entries: Sender<Entry>,
+    sender: Sender<Entry>,
     line: Vec<u8>,
-    lost: usize,
+    dropped: usize,
 }
 
 impl LogWriter {
-    /// Starts the thread that writes to `out`. It ends when the journal is dropped.
+    /// Starts the thread that writes to `out`. The thread ends when the log writer is dropped.
     ///
     /// # Errors
     ///
-    /// The system gives no thread.
+    /// The system has no thread.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<LogWriter> {
-        let (entries, waiting) = bounded(LINES);
+        let (sender, receiver) = bounded(QUEUE_CAPACITY);
         thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || write_all(&waiting, out))?;
+            .name("log writer".into())
+            .spawn(move || write_loop(&receiver, out))?;
         Ok(LogWriter {
-            entries,
+            sender,
             line: Vec::new(),
-            lost: 0,
+            dropped: 0,
         })
     }
 
-    fn line_ends(&mut self) {
+    fn finish_line(&mut self) {
         let mut line = std::mem::take(&mut self.line);
-        if self.lost > 0 {
-            let note = format!("[{} lines of the log were lost here]\n", self.lost);
+        if self.dropped > 0 {
+            let note = format!("[{} log lines were dropped here]\n", self.dropped);
             line.splice(0..0, note.into_bytes());
         }
-        match self.entries.try_send(Entry::Line(line)) {
-            Ok(()) => self.lost = 0,
-            // The thread has no reason to end before the journal does.
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.lost += 1,
+        match self.sender.try_send(Entry::Line(line)) {
+            Ok(()) => self.dropped = 0,
+            // The thread does not end before the sender is dropped.
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped += 1,
         }
     }
 }
@@ -62,36 +62,36 @@ impl Write for LogWriter {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(part);
         if part.ends_with(b"\n") {
-            self.line_ends();
+            self.finish_line();
         }
         Ok(part.len())
     }
 
-    /// Waits until what was logged before is written.
+    /// Waits until every earlier line is written.
     ///
     /// # Errors
     ///
     /// `TimedOut`: it took more than two seconds.
     fn flush(&mut self) -> io::Result<()> {
         let (done, written) = bounded(1);
-        self.entries
-            .send_timeout(Entry::Flush(done), FLUSH_DEADLINE)
+        self.sender
+            .send_timeout(Entry::Flush(done), FLUSH_TIMEOUT)
             .map_err(|_| io::ErrorKind::TimedOut)?;
         written
-            .recv_timeout(FLUSH_DEADLINE)
+            .recv_timeout(FLUSH_TIMEOUT)
             .map_err(|_| io::ErrorKind::TimedOut)?;
         Ok(())
     }
 }
 
-fn write_all(waiting: &Receiver<Entry>, mut out: impl Write) {
-    for entry in waiting {
+fn write_loop(receiver: &Receiver<Entry>, mut out: impl Write) {
+    for entry in receiver {
         match entry {
-            // A log that can't be written is no reason to stop a chat.
+            // The chat goes on without a log.
             Entry::Line(line) => drop(out.write_all(&line)),
             Entry::Flush(done) => {
                 let _ = out.flush();
-                // Who asked may have lost patience.
+                // The requester may have timed out.
                 let _ = done.try_send(());
             }
         }
@@ -102,7 +102,7 @@ fn write_all(waiting: &Receiver<Entry>, mut out: impl Write) {
 mod tests {
     use super::*;
 
-    /// Says that a write has begun, and lets it go on when told to.
+    /// A sink whose writes report that they have begun, and wait until they are let through.
     struct Gate {
         begun: Sender<()>,
         open: Receiver<()>,
@@ -111,7 +111,7 @@ mod tests {
 
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Only the first is waited for.
+            // Only the first write is waited for.
             let _ = self.begun.try_send(());
             self.open.recv().map_err(io::Error::other)?;
             let line = String::from_utf8_lossy(bytes).into_owned();
@@ -125,31 +125,31 @@ mod tests {
     }
 
     #[test]
-    fn whole_lines_come_out_in_order_and_losses_are_told() {
-        const LOST: usize = 7;
-        // One is in the thread's hands, and as many as there is room for wait.
-        const KEPT: usize = 1 + LINES;
-        let (begun, first_begun) = bounded(1);
+    fn lines_stay_whole_and_in_order_and_dropped_ones_are_counted() {
+        const DROPPED: usize = 7;
+        // One line is being written, and the queue is full.
+        const KEPT: usize = 1 + QUEUE_CAPACITY;
+        let (begun, first_write) = bounded(1);
         let (opening, open) = bounded(KEPT + 1);
         let (out, written) = bounded(KEPT + 1);
-        let mut journal = LogWriter::start(Gate { begun, open, out }).expect("a thread");
-        for number in 0..KEPT + LOST {
-            write!(journal, "line {number} ").expect("never waits");
-            writeln!(journal, "ends").expect("never waits");
+        let mut writer = LogWriter::start(Gate { begun, open, out }).expect("a thread");
+        for number in 0..KEPT + DROPPED {
+            write!(writer, "line {number} ").expect("never waits");
+            writeln!(writer, "ends").expect("never waits");
             if number == 0 {
-                first_begun.recv().expect("the thread is there");
+                first_write.recv().expect("the thread runs");
             }
         }
-        assert!(journal.flush().is_err(), "nothing can be written yet");
+        assert!(writer.flush().is_err(), "nothing can be written yet");
         for _ in 0..KEPT + 1 {
-            opening.send(()).expect("the gate is there");
+            opening.send(()).expect("the gate is open");
         }
-        journal.flush().expect("everything can be written");
-        writeln!(journal, "last").expect("never waits");
-        journal.flush().expect("everything can be written");
-        drop(journal);
+        writer.flush().expect("everything can be written");
+        writeln!(writer, "last").expect("never waits");
+        writer.flush().expect("everything can be written");
+        drop(writer);
         let expected = (0..KEPT).map(|number| format!("line {number} ends\n"));
-        let last = format!("[{LOST} lines of the log were lost here]\nlast\n");
+        let last = format!("[{DROPPED} log lines were dropped here]\nlast\n");
         assert!(written.iter().eq(expected.chain([last])));
     }
 }

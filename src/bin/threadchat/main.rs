@@ -1,7 +1,8 @@
-//! The server as a program: options, log, signals, run.
+//! The server as a program: command line, log, signals.
 
 #![forbid(unsafe_code)]
 
+mod cli;
 mod log_writer;
 
 use std::fs::File;
@@ -10,40 +11,48 @@ use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{panic, thread};
 
-use crate::log_writer::LogWriter;
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
-use threadchat::config::{Command, Logging};
 use threadchat::{Config, Server};
 
-/// For a command line that can't be followed.
-const USAGE: u8 = 2;
+use crate::cli::{CliAction, LogConfig};
+use crate::log_writer::LogWriter;
+
+/// The exit code for an invalid command line.
+const EXIT_USAGE: u8 = 2;
+
+/// The exit code that shells report for a program ended by SIGINT.
+const EXIT_SIGINT: i32 = 130;
+
+/// Descriptors for other uses than clients: the listener, the log, and clients that are being rejected.
+#[cfg(unix)]
+const RESERVED_FDS: u64 = 128;
 
 fn main() -> ExitCode {
-    let result = match Command::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Print(text)) => print(&text),
-        Ok(Command::Serve(options, logging)) => serve(options, &logging),
+    let result = match CliAction::parse(std::env::args_os().skip(1)) {
+        Ok(CliAction::Print(text)) => print(&text),
+        Ok(CliAction::Run(config, log)) => run(config, &log),
         Err(error) => {
-            complain(&error);
-            return ExitCode::from(USAGE);
+            print_error(&error);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&*error);
+            print_error(&*error);
             ExitCode::FAILURE
         }
     }
 }
 
-fn complain(error: &dyn std::error::Error) {
-    // Without a stderr there is nobody to tell.
+fn print_error(error: &dyn std::error::Error) {
+    // A closed stderr leaves the exit code as the only report.
     let _ = writeln!(io::stderr(), "threadchat: {error}");
 }
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// To stdout, whose reader may have seen enough.
+/// Prints to stdout. A reader that closes the pipe has seen enough.
 fn print(text: &str) -> Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -51,55 +60,54 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-fn serve(options: Config, logging: &Logging) -> Result<()> {
-    start_log(logging)?;
+fn run(config: Config, log: &LogConfig) -> Result<()> {
+    init_logging(log)?;
     log_panics();
-    allow_descriptors(options.max_connections);
-    let result = run(options);
+    raise_nofile_limit(config.max_connections);
+    let result = serve(config);
     log::logger().flush();
     result
 }
 
-fn run(options: Config) -> Result<()> {
-    let server = Server::bind(options)?;
-    let stopper = server.shutdown_handle();
-    let stopping = AtomicBool::new(false);
+/// Serves until a signal. A second signal ends the program at once.
+fn serve(config: Config) -> Result<()> {
+    let server = Server::bind(config)?;
+    let shutdown = server.shutdown_handle();
+    let signaled = AtomicBool::new(false);
     ctrlc::set_handler(move || {
-        if stopping.swap(true, Ordering::Relaxed) {
-            // The code that shells give to a program which a signal ended.
-            process::exit(130);
+        if signaled.swap(true, Ordering::Relaxed) {
+            process::exit(EXIT_SIGINT);
         }
-        stopper.shutdown();
+        shutdown.shutdown();
     })?;
-    log::info!("responding at ws://{}/chat", server.local_addr());
+    log::info!("listening at ws://{}/chat", server.local_addr());
     let result = server.run();
     log::info!("stopped");
     Ok(result?)
 }
 
-fn start_log(logging: &Logging) -> Result<()> {
+fn init_logging(log: &LogConfig) -> Result<()> {
     let config = ConfigBuilder::new()
         .set_time_format_rfc3339()
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
-        // tungstenite logs what clients send as it came, line breaks too.
+        // tungstenite logs what clients send without escaping line breaks.
         .add_filter_allow_str("threadchat")
         .build();
-    let journal =
-        match &logging.file {
-            None => LogWriter::start(io::stderr())?,
-            Some(path) => {
-                let file = File::options().append(true).create(true).open(path);
-                LogWriter::start(file.map_err(|error| {
-                    format!("can't open the log file {}: {error}", path.display())
-                })?)?
-            }
-        };
-    Ok(WriteLogger::init(logging.level, config, journal)?)
+    let writer = match &log.file {
+        None => LogWriter::start(io::stderr())?,
+        Some(path) => {
+            let file = File::options().append(true).create(true).open(path);
+            LogWriter::start(file.map_err(|error| {
+                format!("cannot open the log file {}: {error}", path.display())
+            })?)?
+        }
+    };
+    Ok(WriteLogger::init(log.level, config, writer)?)
 }
 
-/// A panic is one line in the log, like everything else.
+/// Logs each panic as one line.
 fn log_panics() {
     panic::set_hook(Box::new(|info| {
         let name = thread::current().name().unwrap_or("unnamed").to_owned();
@@ -107,16 +115,16 @@ fn log_panics() {
     }));
 }
 
-/// Lets this process have the descriptors that so many clients need, as far as the system allows it: one for each
-/// WebSocket, one for each request that is being read, and some to spare.
-fn allow_descriptors(clients: usize) {
+/// Raises the limit of open files for this number of connections, as far as the system allows it: one for each WebSocket,
+/// one for each pending request, and [`RESERVED_FDS`].
+fn raise_nofile_limit(max_connections: usize) {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        const SPARE: u64 = 128;
-        let wanted = (clients as u64).saturating_mul(2).saturating_add(SPARE);
+        let connections = max_connections as u64;
+        let requested = connections.saturating_mul(2).saturating_add(RESERVED_FDS);
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        let granted = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        let granted = maximum.map_or(requested, |maximum| maximum.min(requested));
         if current.is_some_and(|current| current < granted)
             && let Err(error) = setrlimit(
                 Resource::Nofile,
@@ -126,11 +134,11 @@ fn allow_descriptors(clients: usize) {
                 },
             )
         {
-            log::warn!("can't raise the limit of open files: {error}");
+            log::warn!("cannot raise the limit of open files: {error}");
         }
-        if granted < (clients as u64).saturating_add(SPARE) {
+        if granted < connections.saturating_add(RESERVED_FDS) {
             log::warn!(
-                "{granted} open files are allowed (ulimit -n): fewer than {clients} clients will fit"
+                "{granted} open files are allowed (ulimit -n): too few for --max-connections {max_connections}"
             );
         }
     }

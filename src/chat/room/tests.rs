@@ -1,82 +1,81 @@
-//! Every command, every refusal.
+//! Every command and every refusal.
 
 use super::*;
 
-/// A room that keeps what it told, each with its audience.
+/// A room and the deliveries of its last change, detached from it.
 #[derive(Default)]
-struct Heard {
+struct Recorder {
     room: Room,
-    told: Vec<(To, ServerEvent<'static>)>,
 }
 
-impl Heard {
-    fn with(names: &[&str]) -> Heard {
-        let mut heard = Heard::default();
+type Recorded = Vec<(Recipients, ServerEvent<'static>)>;
+
+impl Recorder {
+    fn with(names: &[&str]) -> Recorder {
+        let mut recorder = Recorder::default();
         for (id, name) in (0..).zip(names) {
-            heard.room.join(id, Some(name), &mut |_, _| {});
+            recorder.room.join(id, Some(name));
         }
-        heard
+        recorder
     }
 
-    fn join(&mut self, id: Id, wanted: Option<&str>) -> Vec<(To, ServerEvent<'static>)> {
-        self.room.join(id, wanted, &mut |to, told| {
-            self.told.push((to, owned(told)))
-        });
-        std::mem::take(&mut self.told)
+    fn join(&mut self, id: ConnectionId, requested: Option<&str>) -> Recorded {
+        recorded(self.room.join(id, requested))
     }
 
-    fn leave(&mut self, id: Id) -> Vec<(To, ServerEvent<'static>)> {
-        self.room
-            .leave(id, &mut |to, told| self.told.push((to, owned(told))));
-        std::mem::take(&mut self.told)
+    fn leave(&mut self, id: ConnectionId) -> Recorded {
+        recorded(self.room.leave(id))
     }
 
-    fn ask(&mut self, id: Id, line: &str) -> Vec<(To, ServerEvent<'static>)> {
-        self.room
-            .handle(id, crate::protocol::plain::decode(line), &mut |to, told| {
-                self.told.push((to, owned(told)))
-            });
-        std::mem::take(&mut self.told)
+    fn type_line(&mut self, id: ConnectionId, line: &str) -> Recorded {
+        recorded(self.room.handle(id, plain::decode(line)))
     }
 
-    /// The one error that this line is answered with.
-    fn refused(&mut self, id: Id, line: &str) -> String {
-        match self.ask(id, line).as_slice() {
-            [(To::One(to), ServerEvent::Error { text })] if *to == id => text.to_string(),
+    /// Returns the error that is the only reply to this line.
+    fn error(&mut self, id: ConnectionId, line: &str) -> String {
+        match self.type_line(id, line).as_slice() {
+            [(Recipients::Only(to), ServerEvent::Error { text })] if *to == id => text.to_string(),
             other => panic!("{line:?}: {other:?}"),
         }
     }
 }
 
-/// ServerEvent again from JSON, which owns what it says.
-fn owned(told: &ServerEvent<'_>) -> ServerEvent<'static> {
-    let json = serde_json::to_string(told).expect("has no maps");
+fn recorded(deliveries: Vec<Delivery<'_>>) -> Recorded {
+    deliveries
+        .into_iter()
+        .map(|delivery| (delivery.recipients, owned(&delivery.event)))
+        .collect()
+}
+
+/// Copies an event through JSON, which owns its texts.
+fn owned(event: &ServerEvent<'_>) -> ServerEvent<'static> {
+    let json = serde_json::to_string(event).expect("has no maps");
     let mut owned = serde_json::from_str(&json).expect("was just written");
-    if let (ServerEvent::Whisper { sent, .. }, ServerEvent::Whisper { sent: was, .. }) =
-        (&mut owned, told)
+    if let (ServerEvent::Whisper { to_sender, .. }, ServerEvent::Whisper { to_sender: was, .. }) =
+        (&mut owned, event)
     {
-        *sent = *was;
+        *to_sender = *was;
     }
     owned
 }
 
 #[test]
 fn counter_names_are_never_reused() {
-    let mut heard = Heard::default();
+    let mut recorder = Recorder::default();
     for (id, users) in [(7, 1), (9, 2)] {
         let name = format!("user{}", users - 1);
         let welcome = (
-            To::One(id),
+            Recipients::Only(id),
             ServerEvent::Welcome {
                 name: name.clone().into(),
                 users,
             },
         );
         assert_eq!(
-            heard.join(id, None),
+            recorder.join(id, None),
             [
                 (
-                    To::Others(id),
+                    Recipients::AllExcept(id),
                     ServerEvent::Joined {
                         name: name.into(),
                         users
@@ -87,28 +86,28 @@ fn counter_names_are_never_reused() {
         );
     }
     assert_eq!(
-        heard.leave(9),
+        recorder.leave(9),
         [(
-            To::Others(9),
+            Recipients::AllExcept(9),
             ServerEvent::Left {
                 name: "user1".into(),
                 users: 1
             }
         )]
     );
-    heard.join(12, None);
-    assert_eq!(heard.room.name(12), Some("user2"));
-    assert!(heard.leave(9).is_empty(), "nobody leaves twice");
+    recorder.join(12, None);
+    assert_eq!(recorder.room.name(12), Some("user2"));
+    assert!(recorder.leave(9).is_empty(), "a user leaves once");
 }
 
 #[test]
-fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
-    let mut heard = Heard::with(&["alice", "bob"]);
+fn a_message_goes_to_all_and_cannot_forge_a_line() {
+    let mut recorder = Recorder::with(&["alice", "bob"]);
     let text = "one [user1]: two".into();
     assert_eq!(
-        heard.ask(0, "one\n[user1]:\u{202e} two"),
+        recorder.type_line(0, "one\n[user1]:\u{202e} two"),
         [(
-            To::All,
+            Recipients::All,
             ServerEvent::Message {
                 from: "alice".into(),
                 text
@@ -116,9 +115,9 @@ fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
         )]
     );
     assert_eq!(
-        heard.ask(1, ""),
+        recorder.type_line(1, ""),
         [(
-            To::All,
+            Recipients::All,
             ServerEvent::Message {
                 from: "bob".into(),
                 text: "".into()
@@ -126,9 +125,9 @@ fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
         )]
     );
     assert_eq!(
-        heard.ask(1, "/me  waves\n"),
+        recorder.type_line(1, "/me  waves\n"),
         [(
-            To::All,
+            Recipients::All,
             ServerEvent::Action {
                 from: "bob".into(),
                 text: "waves ".into()
@@ -136,37 +135,49 @@ fn what_is_said_goes_to_all_and_cannot_forge_a_line() {
         )]
     );
     assert!(
-        heard.ask(5, "hello").is_empty(),
-        "who is not here says nothing"
+        recorder.type_line(5, "hello").is_empty(),
+        "only users can send"
     );
 }
 
 #[test]
-fn a_rename_is_told_to_all_and_frees_the_old_name() {
-    let mut heard = Heard::default();
-    heard.join(0, None);
-    heard.join(1, None);
+fn a_rename_is_announced_and_frees_the_old_name() {
+    let mut recorder = Recorder::default();
+    recorder.join(0, None);
+    recorder.join(1, None);
     let renamed = |from: &'static str, to: &'static str| {
         [(
-            To::All,
+            Recipients::All,
             ServerEvent::Renamed {
                 from: from.into(),
                 to: to.into(),
             },
         )]
     };
-    assert_eq!(heard.ask(0, "/nick alice"), renamed("user0", "alice"));
-    assert!(heard.refused(1, "/nick ALICE").contains("taken"));
-    assert_eq!(heard.ask(0, "/nick Alice"), renamed("alice", "Alice"));
-    assert!(heard.refused(0, "/nick Alice").contains("already"));
-    assert_eq!(heard.ask(0, "/nick carol"), renamed("Alice", "carol"));
-    assert_eq!(heard.ask(1, "/nick alice"), renamed("user1", "alice"));
+    assert_eq!(
+        recorder.type_line(0, "/nick alice"),
+        renamed("user0", "alice")
+    );
+    assert!(recorder.error(1, "/nick ALICE").contains("taken"));
+    assert_eq!(
+        recorder.type_line(0, "/nick Alice"),
+        renamed("alice", "Alice")
+    );
+    assert!(recorder.error(0, "/nick Alice").contains("already"));
+    assert_eq!(
+        recorder.type_line(0, "/nick carol"),
+        renamed("Alice", "carol")
+    );
+    assert_eq!(
+        recorder.type_line(1, "/nick alice"),
+        renamed("user1", "alice")
+    );
 }
 
 #[test]
-fn a_name_that_cannot_be_had_is_refused_with_the_reason() {
-    let mut heard = Heard::with(&["alice"]);
-    for (line, why) in [
+fn unavailable_names_are_refused_with_the_reason() {
+    let mut recorder = Recorder::with(&["alice"]);
+    for (line, reason) in [
         ("/nick user7", "reserved"),
         ("/nick USER0", "reserved"),
         ("/nick Server", "reserved"),
@@ -175,81 +186,87 @@ fn a_name_that_cannot_be_had_is_refused_with_the_reason() {
         ("/nick é", "1 to 32"),
         ("/nick", "/nick NAME"),
     ] {
-        assert!(heard.refused(0, line).contains(why), "{line}");
+        assert!(recorder.error(0, line).contains(reason), "{line}");
     }
-    let long = heard.refused(0, &format!("/nick {}", "x".repeat(60_000)));
+    let long = recorder.error(0, &format!("/nick {}", "x".repeat(60_000)));
     assert!(long.contains("1 to 32") && long.len() < 200);
-    assert_eq!(heard.room.name(0), Some("alice"));
+    assert_eq!(recorder.room.name(0), Some("alice"));
 }
 
 #[test]
-fn a_newcomer_gets_the_name_it_asks_for_or_hears_why_not() {
-    let mut heard = Heard::with(&["alice"]);
-    heard.join(1, Some("bob"));
-    assert_eq!(heard.room.name(1), Some("bob"));
-    for (id, wanted, why) in [
+fn a_user_joins_with_the_requested_name_or_gets_the_reason() {
+    let mut recorder = Recorder::with(&["alice"]);
+    recorder.join(1, Some("bob"));
+    assert_eq!(recorder.room.name(1), Some("bob"));
+    for (id, requested, reason) in [
         (2, "ALICE", "taken"),
         (3, "user0", "reserved"),
         (4, "", "1 to 32"),
     ] {
-        let told = heard.join(id, Some(wanted));
-        assert_eq!(heard.room.name(id), Some(format!("user{id}").as_str()));
+        let deliveries = recorder.join(id, Some(requested));
+        assert_eq!(recorder.room.name(id), Some(format!("user{id}").as_str()));
         assert!(
-            matches!(told.last(), Some((To::One(to), ServerEvent::Error { text })) if *to == id && text.contains(why))
+            matches!(deliveries.last(), Some((Recipients::Only(to), ServerEvent::Error { text })) if *to == id && text.contains(reason))
         );
     }
-    heard.leave(1);
-    heard.join(5, Some("Bob"));
+    recorder.leave(1);
+    recorder.join(5, Some("Bob"));
     assert_eq!(
-        heard.room.name(5),
+        recorder.room.name(5),
         Some("Bob"),
         "a name is free when its owner has left"
     );
 }
 
 #[test]
-fn a_whisper_goes_to_its_two_ends() {
-    let mut heard = Heard::with(&["alice", "bob", "carol"]);
-    let whisper = |sent| ServerEvent::Whisper {
+fn a_whisper_goes_to_receiver_and_sender() {
+    let mut recorder = Recorder::with(&["alice", "bob", "carol"]);
+    let whisper = |to_sender| ServerEvent::Whisper {
         from: "alice".into(),
         to: "bob".into(),
         text: "psst \u{feff}🐎".into(),
-        sent,
+        to_sender,
     };
     assert_eq!(
-        heard.ask(0, "/w BOB psst\t\u{feff}🐎"),
-        [(To::One(1), whisper(false)), (To::One(0), whisper(true))]
+        recorder.type_line(0, "/w BOB psst\t\u{feff}🐎"),
+        [
+            (Recipients::Only(1), whisper(false)),
+            (Recipients::Only(0), whisper(true))
+        ]
     );
     let own = ServerEvent::Whisper {
         from: "carol".into(),
         to: "carol".into(),
         text: "me".into(),
-        sent: false,
+        to_sender: false,
     };
-    assert_eq!(heard.ask(2, "/w carol me"), [(To::One(2), own)]);
+    assert_eq!(
+        recorder.type_line(2, "/w carol me"),
+        [(Recipients::Only(2), own)]
+    );
     assert!(
-        heard
-            .refused(0, "/w dave hi")
+        recorder
+            .error(0, "/w dave hi")
             .contains("Nobody here is called dave")
     );
-    heard.leave(1);
-    assert!(heard.refused(0, "/w bob still there?").contains("Nobody"));
+    recorder.leave(1);
+    assert!(recorder.error(0, "/w bob still there?").contains("Nobody"));
     assert!(
-        heard
-            .refused(0, &format!("/w {} hi", "x".repeat(60_000)))
+        recorder
+            .error(0, &format!("/w {} hi", "x".repeat(60_000)))
             .len()
             < 200
     );
 }
 
 #[test]
-fn who_names_a_hundred_and_counts_the_rest() {
-    let mut heard = Heard::default();
+fn who_lists_a_hundred_names_and_counts_the_rest() {
+    let mut recorder = Recorder::default();
     for id in 0..103 {
-        heard.join(id, None);
+        recorder.join(id, None);
     }
-    match heard.ask(50, "/who").as_slice() {
-        [(To::One(50), ServerEvent::Who { names, users: 103 })] => {
+    match recorder.type_line(50, "/who").as_slice() {
+        [(Recipients::Only(50), ServerEvent::Who { names, users: 103 })] => {
             assert_eq!(
                 (names.len(), &*names[0], &*names[99]),
                 (100, "user0", "user99")
@@ -260,18 +277,40 @@ fn who_names_a_hundred_and_counts_the_rest() {
 }
 
 #[test]
-fn quitting_is_leaving() {
-    let mut heard = Heard::with(&["alice", "bob"]);
-    let mut told = 0;
+fn quit_removes_the_user() {
+    let mut recorder = Recorder::with(&["alice", "bob"]);
+    let left = ServerEvent::Left {
+        name: "alice".into(),
+        users: 1,
+    };
     assert_eq!(
-        heard
-            .room
-            .handle(0, ClientCommand::Quit, &mut |_, _| told += 1),
-        Next::Quits
+        recorder.type_line(0, "/quit"),
+        [(Recipients::AllExcept(0), left)]
     );
-    assert_eq!((told, heard.room.users(), heard.room.name(0)), (1, 1, None));
+    assert_eq!((recorder.room.users(), recorder.room.name(0)), (1, None));
     assert_eq!(
-        heard.ask(1, "/help"),
-        [(To::One(1), ServerEvent::Help { text: HELP.into() })]
+        recorder.type_line(1, "/help"),
+        [(
+            Recipients::Only(1),
+            ServerEvent::Help {
+                text: help().into()
+            }
+        )]
+    );
+}
+
+#[test]
+fn a_line_is_handled_as_plain_text_would() {
+    let mut recorder = Recorder::with(&["alice"]);
+    let line = |text: &'static str| ClientCommand::Line { text: text.into() };
+    let renamed = ServerEvent::Renamed {
+        from: "alice".into(),
+        to: "bob".into(),
+    };
+    let deliveries = recorded(recorder.room.handle(0, line("/nick bob")));
+    assert_eq!(deliveries, [(Recipients::All, renamed)]);
+    let deliveries = recorded(recorder.room.handle(0, line("/roll")));
+    assert!(
+        matches!(&deliveries[..], [(_, ServerEvent::Error { text })] if text.contains("/roll"))
     );
 }

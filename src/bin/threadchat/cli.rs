@@ -1,0 +1,296 @@
+//! The command line of the server.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+use log::LevelFilter;
+use threadchat::config::MAX_MESSAGE_LIMIT;
+use threadchat::text::sanitize;
+use threadchat::{Config, ConfigError};
+
+const HELP: &str = "\
+threadchat, a WebSocket chat server on plain threads
+
+Usage: threadchat [OPTION]...
+
+  --listen ADDR:PORT      address to listen on [127.0.0.1:8080]
+  --max-connections N     WebSockets at a time; further ones get 503 [1000]
+  --max-message BYTES     largest message; a larger one gets Close 1009 [65536]
+  --max-backlog BYTES     bytes queued for one client before it is disconnected
+                          [1048576, or four of the largest messages]
+  --ping SECONDS          idle time before a Ping; after another such period
+                          the client is disconnected; 0: never [15]
+  --rate-limit N          messages a second for each client, with a burst of N;
+                          a faster client is slowed down; 0: no limit [0]
+  --allow-origin ORIGIN   web pages that can connect, such as
+                          https://chat.example; can be repeated [any]
+  --log-level LEVEL       off, error, warn, info, debug or trace [info]
+  --log-file PATH         append the log to this file [stderr]
+  --help, --version
+";
+
+/// The action that the command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum CliAction {
+    /// Run a server.
+    Run(Config, LogConfig),
+    /// Print a text to stdout.
+    Print(String),
+}
+
+/// The configuration of the log.
+#[derive(Debug, PartialEq)]
+pub struct LogConfig {
+    /// The least important level that is written.
+    pub level: LevelFilter,
+    /// The file to append to. `None`: stderr.
+    pub file: Option<PathBuf>,
+}
+
+/// An error in the command line, in one line.
+#[derive(Debug, PartialEq)]
+pub struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (--help lists the options)", self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> UsageError {
+        // Arguments can contain line breaks.
+        UsageError(sanitize(&error.to_string()).into_owned())
+    }
+}
+
+impl From<ConfigError> for UsageError {
+    fn from(error: ConfigError) -> UsageError {
+        UsageError(error.to_string())
+    }
+}
+
+impl CliAction {
+    /// Parses the arguments, without the program's name.
+    ///
+    /// # Errors
+    ///
+    /// An unknown option, a missing value, or an invalid one.
+    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
+        let mut parser = Parser::from_args(args);
+        let mut config = Config::default();
+        let mut log = LogConfig {
+            level: LevelFilter::Info,
+            file: None,
+        };
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Arg::Long("listen") => config.listen = parse_address(&parser.value()?.string()?)?,
+                Arg::Long("max-connections") => {
+                    config.max_connections =
+                        parse_number("--max-connections", &mut parser, 1..=usize::MAX)?
+                }
+                Arg::Long("max-message") => {
+                    config.max_message =
+                        parse_number("--max-message", &mut parser, 1..=MAX_MESSAGE_LIMIT)?
+                }
+                Arg::Long("max-backlog") => {
+                    config.max_backlog =
+                        Some(parse_number("--max-backlog", &mut parser, 1..=usize::MAX)?)
+                }
+                Arg::Long("ping") => {
+                    let seconds = parse_number("--ping", &mut parser, 0..=u32::MAX)?;
+                    config.ping = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+                }
+                Arg::Long("rate-limit") => {
+                    let rate = parse_number("--rate-limit", &mut parser, 0..=u32::MAX)?;
+                    config.rate_limit = (rate > 0).then_some(rate);
+                }
+                Arg::Long("allow-origin") => config
+                    .allow_origin
+                    .push(parse_origin(parser.value()?.string()?)?),
+                Arg::Long("log-level") => {
+                    let level = parser.value()?.string()?;
+                    log.level = level.parse().map_err(|_| {
+                        invalid_value(
+                            "--log-level",
+                            &level,
+                            "off, error, warn, info, debug or trace",
+                        )
+                    })?;
+                }
+                Arg::Long("log-file") => log.file = Some(parser.value()?.into()),
+                Arg::Long("help") | Arg::Short('h') => return Ok(CliAction::Print(HELP.into())),
+                Arg::Long("version") | Arg::Short('V') => {
+                    return Ok(CliAction::Print(
+                        concat!("threadchat ", env!("CARGO_PKG_VERSION"), "\n").into(),
+                    ));
+                }
+                _ => return Err(arg.unexpected().into()),
+            }
+        }
+        config.validate()?;
+        Ok(CliAction::Run(config, log))
+    }
+}
+
+fn invalid_value(option: &str, value: &str, expected: &str) -> UsageError {
+    UsageError(format!("{option} {value:?}: must be {expected}"))
+}
+
+/// Parses a number within a range. [`Config::validate`] checks ranges for embedding programs; this one quotes the value.
+fn parse_number<T: FromStr + PartialOrd + fmt::Display>(
+    option: &str,
+    parser: &mut Parser,
+    range: RangeInclusive<T>,
+) -> Result<T, UsageError> {
+    let value = parser.value()?.string()?;
+    match value.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => {
+            let (min, max) = range.into_inner();
+            let expected = format!("a whole number from {min} to {max}");
+            Err(invalid_value(option, &value, &expected))
+        }
+    }
+}
+
+/// Checks an origin as browsers send it: a scheme, a host and possibly a port, without a path or a final slash (RFC 6454,
+/// section 6.2).
+fn parse_origin(value: String) -> Result<String, UsageError> {
+    match value.split_once("://") {
+        Some((scheme, host)) if !scheme.is_empty() && !host.is_empty() && !host.contains('/') => {
+            Ok(value)
+        }
+        _ => Err(invalid_value(
+            "--allow-origin",
+            &value,
+            "like https://chat.example, without a path or a final slash",
+        )),
+    }
+}
+
+/// Parses an address. The host can be a name such as `localhost`.
+fn parse_address(value: &str) -> Result<SocketAddr, UsageError> {
+    let found = value.to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| {
+        invalid_value(
+            "--listen",
+            value,
+            "an address and a port, such as 127.0.0.1:8080 or [::]:8080",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<CliAction, UsageError> {
+        CliAction::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn config(line: &str) -> Config {
+        match parse(line) {
+            Ok(CliAction::Run(config, _)) => config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_arguments_gives_the_defaults() {
+        assert_eq!(config(""), Config::default());
+        assert_eq!(Config::default().backlog_limit(), 1 << 20);
+    }
+
+    #[test]
+    fn every_option_reaches_its_field() {
+        let parsed = config(
+            "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
+             --allow-origin https://a.example --allow-origin https://b.example",
+        );
+        let expected = Config {
+            listen: SocketAddr::from(([127, 0, 0, 2], 99)),
+            max_connections: 5,
+            max_message: 1000,
+            max_backlog: Some(700_000),
+            ping: Some(Duration::from_secs(3)),
+            rate_limit: Some(9),
+            allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
+        };
+        assert_eq!(parsed, expected);
+        let log = LogConfig {
+            level: LevelFilter::Debug,
+            file: Some("chat.log".into()),
+        };
+        let line = "--log-level debug --log-file chat.log";
+        assert_eq!(parse(line), Ok(CliAction::Run(Config::default(), log)));
+    }
+
+    #[test]
+    fn zero_switches_ping_and_rate_limit_off() {
+        let parsed = config("--ping 0 --rate-limit 0");
+        assert_eq!((parsed.ping, parsed.rate_limit), (None, None));
+    }
+
+    #[test]
+    fn the_backlog_grows_with_the_largest_message() {
+        assert_eq!(
+            config("--max-message 16777216").backlog_limit(),
+            4 * 16_777_216
+        );
+    }
+
+    #[test]
+    fn invalid_arguments_give_a_one_line_error() {
+        for line in [
+            "--nonsense",
+            "stray",
+            "--listen",
+            "--listen nowhere",
+            "--listen 127.0.0.1:70000",
+            "--max-connections 0",
+            "--max-message -1",
+            "--max-message 1e3",
+            "--max-message 1000000000000000",
+            "--max-backlog 10",
+            "--ping 1.5",
+            "--ping -1",
+            "--rate-limit x",
+            "--log-level loud",
+            "--allow-origin chat.example",
+            "--allow-origin https://chat.example/",
+            "--no\nsense",
+        ] {
+            let error = CliAction::parse(line.split(' ').map(OsString::from))
+                .expect_err(line)
+                .to_string();
+            assert!(
+                !error.contains('\n') && error.len() > 20,
+                "{line:?}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        for word in ["--help", "-h"] {
+            let Ok(CliAction::Print(text)) = parse(word) else {
+                panic!("{word} prints no help")
+            };
+            assert!(text.contains("--allow-origin") && text.lines().all(|line| line.len() <= 80));
+        }
+        assert_eq!(
+            parse("--version"),
+            Ok(CliAction::Print("threadchat 0.2.0\n".into()))
+        );
+    }
+}

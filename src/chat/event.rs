@@ -1,0 +1,49 @@
+//! The events that other threads send to the dispatcher.
+
+use crossbeam_channel::Sender;
+use tungstenite::Bytes;
+
+use crate::outbound::PendingResponse;
+use crate::protocol::{ClientCommand, Dialect};
+use crate::websocket::disconnect::DisconnectReason;
+
+/// Identifies one connection for as long as the server runs. Later connections have higher numbers.
+pub(crate) type ConnectionId = u64;
+
+/// An event in the dispatcher's inbox.
+pub(crate) enum Event {
+    /// A client completed its handshake.
+    Connected {
+        id: ConnectionId,
+        response: PendingResponse,
+        endpoint: Endpoint,
+    },
+    /// A chat client sent a command.
+    Command(ConnectionId, ClientCommand<'static>),
+    /// A connection ended.
+    Disconnected {
+        id: ConnectionId,
+        reason: DisconnectReason,
+        /// The Close to send. The dispatcher sends it, because it alone knows what the client must receive before.
+        close: Option<Bytes>,
+    },
+    /// Requests a sign of life: the dispatcher replies by this channel, which must have room.
+    HealthCheck(Sender<()>),
+    /// Closes all connections, and those that still come.
+    Shutdown,
+}
+
+/// The endpoint that a client connected to.
+pub(crate) enum Endpoint {
+    /// `/chat`: the client joins the room.
+    Chat(JoinRequest),
+    /// `/echo`: the connection's thread returns every message to its sender. The dispatcher only opens and closes it.
+    Echo,
+}
+
+/// A chat client's wishes from its handshake.
+pub(crate) struct JoinRequest {
+    pub(crate) dialect: Dialect,
+    /// The requested name.
+    pub(crate) name: Option<String>,
+}

@@ -1,0 +1,169 @@
+//! The list of connections, and the batches of frames that are sent to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tungstenite::Bytes;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::event::ConnectionId;
+use super::room::Recipients;
+use crate::config::MAX_BATCH_BYTES;
+use crate::outbound::Outbound;
+use crate::protocol::{Dialect, ServerEvent};
+use crate::websocket::frame;
+
+/// The dispatcher's entry for one connection.
+pub(super) struct Session {
+    pub(super) outbound: Arc<Outbound>,
+    /// The dialect of a chat client. `None` for an echo client, which receives no events.
+    dialect: Option<Dialect>,
+    /// Offset in the current batch of the dialect: everything before it was sent to this client or predates it.
+    batch_offset: usize,
+}
+
+/// The frames for all clients of one dialect that are not sent yet.
+#[derive(Default)]
+struct Batch {
+    frames: Vec<u8>,
+    /// The number of chat clients that speak the dialect. Without one, nothing is encoded.
+    clients: usize,
+}
+
+/// All connections, echo clients included, and the current batches.
+#[derive(Default)]
+pub(super) struct Sessions {
+    sessions: HashMap<ConnectionId, Session>,
+    /// One batch for each dialect, in the order of [`Dialect::ALL`].
+    batches: [Batch; Dialect::ALL.len()],
+}
+
+impl Sessions {
+    pub(super) fn insert(
+        &mut self,
+        id: ConnectionId,
+        outbound: Arc<Outbound>,
+        dialect: Option<Dialect>,
+    ) {
+        let batch_offset = dialect.map_or(0, |dialect| {
+            let batch = &mut self.batches[dialect as usize];
+            batch.clients += 1;
+            batch.frames.len()
+        });
+        self.sessions.insert(
+            id,
+            Session {
+                outbound,
+                dialect,
+                batch_offset,
+            },
+        );
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Session> {
+        let session = self.sessions.remove(&id)?;
+        if let Some(dialect) = session.dialect {
+            self.batches[dialect as usize].clients -= 1;
+        }
+        Some(session)
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.sessions.keys().copied().collect()
+    }
+
+    /// Delivers an event: with the batch to many clients, at once to a single one.
+    pub(super) fn deliver(&mut self, recipients: Recipients, event: &ServerEvent<'_>) {
+        match recipients {
+            Recipients::All => self.append_to_batches(event),
+            Recipients::AllExcept(id) => {
+                // The excluded client gets what precedes the event now, so that its offset can skip the event.
+                self.send_now_to(id, &[]);
+                self.append_to_batches(event);
+                if let Some(session) = self.sessions.get_mut(&id)
+                    && let Some(dialect) = session.dialect
+                {
+                    session.batch_offset = self.batches[dialect as usize].frames.len();
+                }
+            }
+            Recipients::Only(id) => {
+                if let Some(dialect) = self.sessions.get(&id).and_then(|session| session.dialect) {
+                    let mut frames = Vec::new();
+                    dialect.encode(event, &mut frames);
+                    self.send_now_to(id, &frames);
+                }
+            }
+        }
+    }
+
+    /// Encodes an event once for each dialect.
+    fn append_to_batches(&mut self, event: &ServerEvent<'_>) {
+        for (dialect, batch) in Dialect::ALL.into_iter().zip(&mut self.batches) {
+            if batch.clients > 0 {
+                dialect.encode(event, &mut batch.frames);
+            }
+        }
+    }
+
+    /// Sends one client the part of the batch that it has not received, and then `frames`: all clients keep one order.
+    pub(super) fn send_now_to(&mut self, id: ConnectionId, frames: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let Some(dialect) = session.dialect else {
+            return;
+        };
+        let batch = &self.batches[dialect as usize].frames;
+        let unsent = [&batch[session.batch_offset..], frames].concat();
+        session.batch_offset = batch.len();
+        if !unsent.is_empty() {
+            session.outbound.send(unsent.into());
+        }
+    }
+
+    pub(super) fn batch_is_full(&self) -> bool {
+        self.batches
+            .iter()
+            .any(|batch| batch.frames.len() >= MAX_BATCH_BYTES)
+    }
+
+    /// Sends the batches. All clients of a dialect share one buffer.
+    pub(super) fn flush(&mut self) {
+        let shared = self.batches.each_mut().map(|batch| {
+            let frames = Bytes::copy_from_slice(&batch.frames);
+            batch.frames.clear();
+            batch.frames.shrink_to(2 * MAX_BATCH_BYTES);
+            frames
+        });
+        if shared.iter().all(Bytes::is_empty) {
+            return;
+        }
+        for session in self.sessions.values_mut() {
+            let Some(dialect) = session.dialect else {
+                continue;
+            };
+            let unsent = shared[dialect as usize].slice(session.batch_offset..);
+            session.batch_offset = 0;
+            if !unsent.is_empty() {
+                session.outbound.send(unsent);
+            }
+        }
+    }
+}
+
+/// The list is empty when the dispatcher ends, unless it panics. Then all clients are disconnected, because they would
+/// receive nothing any more.
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        for session in self.sessions.values() {
+            session
+                .outbound
+                .close(frame::close(CloseCode::Error, "internal error"));
+            session.outbound.shutdown();
+        }
+    }
+}

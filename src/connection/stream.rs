@@ -1,0 +1,94 @@
+//! The byte stream between tungstenite and the client.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+
+use tungstenite::{Bytes, Error};
+
+use crate::outbound::Outbound;
+use crate::websocket::disconnect::DisconnectReason;
+use crate::websocket::validator::FrameValidator;
+
+/// The stream that tungstenite reads and writes: input passes a [`FrameValidator`], output goes to the [`Outbound`].
+pub(super) struct ValidatedStream {
+    pub(super) outbound: Arc<Outbound>,
+    /// Whether a byte arrived since the last Ping. The handshake counts.
+    pub(super) received_since_ping: bool,
+    /// The reply to the client's Close, once that has arrived.
+    pub(super) close_reply: Option<Bytes>,
+    is_echo: bool,
+    validator: FrameValidator,
+    /// The violation after the bytes that tungstenite has been given.
+    violation: Option<DisconnectReason>,
+}
+
+impl ValidatedStream {
+    pub(super) fn new(outbound: Arc<Outbound>, is_echo: bool) -> ValidatedStream {
+        ValidatedStream {
+            outbound,
+            received_since_ping: true,
+            close_reply: None,
+            is_echo,
+            validator: FrameValidator::default(),
+            violation: None,
+        }
+    }
+
+    /// Returns the number of bytes before the first invalid one, and keeps the violation for the next read.
+    pub(super) fn validate(&mut self, bytes: &[u8]) -> usize {
+        match self.validator.validate(bytes) {
+            Ok(()) => bytes.len(),
+            Err((valid, violation)) => {
+                self.violation = Some(violation);
+                valid
+            }
+        }
+    }
+
+    /// Translates a failed read. The violation that caused it, if one did, is the reason.
+    pub(super) fn disconnect_reason(&mut self, error: Error) -> DisconnectReason {
+        match (&error, self.violation.take()) {
+            (Error::Io(io), Some(violation)) if io.kind() == ErrorKind::InvalidData => violation,
+            _ => error.into(),
+        }
+    }
+}
+
+impl Read for ValidatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.violation.is_some() {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            let received = self.outbound.stream().read(buffer)?;
+            if received == 0 {
+                return Ok(0);
+            }
+            self.received_since_ping = true;
+            // Frames before the invalid one still count, so the next read reports the violation.
+            match self.validate(&buffer[..received]) {
+                0 => {}
+                valid => return Ok(valid),
+            }
+        }
+    }
+}
+
+/// tungstenite itself writes Pongs and the reply to a Close, each frame in one write. The reply is kept for the end of the
+/// connection: earlier messages of this client are still on their way back to it through the dispatcher.
+impl Write for ValidatedStream {
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        const CLOSE: u8 = 0x88;
+        let bytes = Bytes::copy_from_slice(frame);
+        match frame.first() {
+            Some(&CLOSE) => self.close_reply = Some(bytes),
+            _ if self.is_echo => self.outbound.send_blocking(bytes),
+            _ => self.outbound.send(bytes),
+        }
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The opening handshake of a WebSocket (RFC 6455, section 4.2).
+
+use tungstenite::Bytes;
+use tungstenite::error::{Error, ProtocolError};
+use tungstenite::handshake::server::{Request, create_response, write_response};
+use tungstenite::http::HeaderValue;
+use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+
+use super::response::HttpResponse;
+use crate::chat::event::{Endpoint, JoinRequest};
+use crate::config::Config;
+use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
+
+/// A WebSocket that can be opened.
+pub(crate) struct Upgrade {
+    /// The response of the handshake, as bytes.
+    pub(crate) response: Bytes,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// Checks a handshake and builds its response.
+///
+/// # Errors
+///
+/// The response that refuses the handshake.
+pub(super) fn upgrade(mut request: Request, config: &Config) -> Result<Upgrade, HttpResponse> {
+    merge_connection_headers(&mut request);
+    let mut response = create_response(&request).map_err(handshake_error)?;
+    if !origin_allowed(&request, config) {
+        return Err(HttpResponse::new("403 Forbidden", "origin not allowed\n"));
+    }
+    let endpoint = match request.uri().path() {
+        "/echo" => Endpoint::Echo,
+        _ => {
+            let dialect = negotiate_subprotocol(&request);
+            if dialect == Dialect::Json {
+                response.headers_mut().insert(
+                    SEC_WEBSOCKET_PROTOCOL,
+                    HeaderValue::from_static(JSON_SUBPROTOCOL),
+                );
+            }
+            Endpoint::Chat(JoinRequest {
+                dialect,
+                name: requested_name(&request),
+            })
+        }
+    };
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, &response).map_err(handshake_error)?;
+    Ok(Upgrade {
+        response: bytes.into(),
+        endpoint,
+    })
+}
+
+/// Joins several `Connection` headers into one (RFC 9110, section 5.3), because tungstenite reads only the first.
+fn merge_connection_headers(request: &mut Request) {
+    let lines = request.headers().get_all(CONNECTION);
+    let tokens: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(merged) = HeaderValue::from_bytes(&tokens.join(&b", "[..]))
+        && tokens.len() > 1
+    {
+        request.headers_mut().insert(CONNECTION, merged);
+    }
+}
+
+/// Returns the response to an invalid handshake (RFC 6455, section 4.2.1), with the missing headers.
+fn handshake_error(error: Error) -> HttpResponse {
+    let upgrade_required = || {
+        HttpResponse::new(
+            "426 Upgrade Required",
+            "this is a WebSocket: connect with a WebSocket client\n",
+        )
+        .with_header("Upgrade: websocket")
+    };
+    match error {
+        Error::Protocol(
+            ProtocolError::MissingConnectionUpgradeHeader
+            | ProtocolError::MissingUpgradeWebSocketHeader,
+        ) => upgrade_required(),
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+            upgrade_required().with_header("Sec-WebSocket-Version: 13")
+        }
+        error => HttpResponse::new(
+            "400 Bad Request",
+            format!("invalid WebSocket handshake: {error}\n"),
+        ),
+    }
+}
+
+/// Checks the origin of a web page. Clients that are no web page send no `Origin` and are always allowed.
+fn origin_allowed(request: &Request, config: &Config) -> bool {
+    let Some(origin) = request.headers().get(ORIGIN) else {
+        return true;
+    };
+    let allowed = &config.allow_origin;
+    allowed.is_empty()
+        || allowed
+            .iter()
+            .any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+}
+
+/// Returns the dialect of the subprotocol that both sides know, or plain text.
+fn negotiate_subprotocol(request: &Request) -> Dialect {
+    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
+    let mut offered = offered
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    if offered.any(|name| name.trim() == JSON_SUBPROTOCOL) {
+        Dialect::Json
+    } else {
+        Dialect::Plain
+    }
+}
+
+/// Returns the value of `name` in the query. Valid names need no escapes, so one with escapes is refused as it stands.
+fn requested_name(request: &Request) -> Option<String> {
+    let pairs = request.uri().query()?.split('&');
+    pairs
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == "name")
+        .map(|(_, name)| name.to_owned())
+}

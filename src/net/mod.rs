@@ -1,0 +1,5 @@
+//! Sockets.
+
+mod stream;
+
+pub(crate) use stream::Stream;

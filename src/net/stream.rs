@@ -1,0 +1,137 @@
+//! The socket of one client.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// A blocking socket. All reads, writes and shutdowns of a client's socket go through this type.
+pub(crate) struct Stream {
+    socket: TcpStream,
+    peer: SocketAddr,
+}
+
+impl Stream {
+    pub(crate) fn new(socket: TcpStream, peer: SocketAddr) -> Stream {
+        Stream { socket, peer }
+    }
+
+    /// Returns the client's address.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Sends small frames at once instead of waiting for an acknowledgement of earlier ones.
+    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
+        self.socket.set_nodelay(true)
+    }
+
+    /// Limits each wait for input. `None` waits without a limit.
+    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)
+    }
+
+    /// Limits each wait for room in the socket's buffer.
+    pub(crate) fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket.set_write_timeout(Some(timeout))
+    }
+
+    /// Waits for input and returns the number of bytes read, 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` or `TimedOut` after the read timeout, or the connection's error.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match (&self.socket).read(buffer) {
+                // Signals end a read that has a timeout, even where system calls are restarted.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits for room and returns the number of bytes written.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` or `TimedOut` after the write timeout, or the connection's error.
+    pub(crate) fn write_blocking(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match (&self.socket).write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes what fits into the socket's buffer and returns the number of bytes. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if the buffer is full, or the connection's error.
+    #[cfg(unix)]
+    pub(crate) fn write_nonblocking(&self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::net::SendFlags;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::io::retry_on_intr(|| {
+            rustix::net::send(&self.socket, bytes, flags)
+        })?)
+    }
+
+    /// Reports a full buffer, so that a writer thread writes every frame: a blocking socket has no other send.
+    #[cfg(not(unix))]
+    pub(crate) fn write_nonblocking(&self, _: &[u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// Writes all of `bytes`, waiting for room up to the write timeout each time.
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.socket).write_all(bytes)
+    }
+
+    /// Writes as much as fits at once, for a client that no thread can wait for, and ends the sending direction.
+    pub(crate) fn write_last_nonblocking(&self, bytes: &[u8]) {
+        // An error means that the client does not get the bytes. It is disconnected either way.
+        let _ = self.write_nonblocking(bytes);
+        self.shutdown_write();
+    }
+
+    /// Sends a FIN after all written bytes. Reading goes on.
+    pub(crate) fn shutdown_write(&self) {
+        // An error means that the connection has ended already.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions. The kernel still sends the written bytes. A thread that waits for this socket returns.
+    pub(crate) fn shutdown(&self) {
+        // An error means that the connection has ended already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Ends both directions and discards the written bytes that the kernel has not sent, by a reset (RFC 9293, section
+    /// 3.10.5). Otherwise the kernel would keep megabytes for a client that never reads, long after the server forgot it.
+    pub(crate) fn abort(&self) {
+        // An error means that the connection has ended already.
+        let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+        self.shutdown();
+    }
+
+    /// Reads and discards input until the client closes. Returns whether it did so within `timeout`.
+    ///
+    /// Closing a socket with unread input sends a reset, which can overtake bytes that were written before.
+    pub(crate) fn lingering_close(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut discarded = [0; 1024];
+        loop {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() || self.set_read_timeout(Some(remaining)).is_err() {
+                return false;
+            }
+            match self.read(&mut discarded) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The writer thread of a client that has fallen behind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::Select;
+
+use super::handoff::{Item, Writer};
+use super::{Outbound, Partial};
+use crate::config::CLIENT_STACK_SIZE;
+use crate::websocket::disconnect::DisconnectReason;
+
+/// The time for which a writer thread stays after its client has caught up. A client at the edge of falling behind costs
+/// one thread, and not one thread start per burst.
+const WRITER_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Passes the writer's role and a partly written item to a new writer thread. The caller holds the role.
+pub(super) fn start(outbound: &Arc<Outbound>, partial: Partial) {
+    outbound.lock().writer = Writer::Thread;
+    log::debug!("{}: fell behind, starting a writer", outbound.peer());
+    let shared = Arc::clone(outbound);
+    let thread = thread::Builder::new()
+        .name("writer".into())
+        .stack_size(CLIENT_STACK_SIZE);
+    let spawned = thread.spawn(move || {
+        // Without its writer the client would receive nothing and never be disconnected.
+        if catch_unwind(AssertUnwindSafe(|| run(&shared, partial))).is_err() {
+            shared.abort(DisconnectReason::InternalError);
+        }
+    });
+    if spawned.is_err() {
+        outbound.abort(DisconnectReason::NoWriterThread);
+    }
+}
+
+/// Writes, waiting for the client, until the client has caught up for a while, or the connection ends.
+fn run(outbound: &Outbound, mut partial: Partial) {
+    while let Some(item) = outbound.write_blocking(partial) {
+        match next(outbound, &item) {
+            Some(next) => partial = Partial::new(next),
+            None => return log::debug!("{}: caught up, ending the writer", outbound.peer()),
+        }
+    }
+}
+
+/// Accounts for a written item and waits for the next one. After the idle timeout it frees the writer's role.
+fn next(outbound: &Outbound, item: &Item) -> Option<Item> {
+    let (notify, next, closed, receiver) = {
+        let mut handoff = outbound.lock();
+        let notify = handoff.complete(item);
+        (
+            notify,
+            handoff.next(),
+            handoff.is_closed(),
+            handoff.receiver(),
+        )
+    };
+    if notify {
+        outbound.drained.notify_all();
+    }
+    if next.is_some() || closed {
+        return next;
+    }
+    // Waits without taking an item, because items are taken under the lock only.
+    let mut queued = Select::new();
+    queued.recv(&receiver);
+    let _ = queued.ready_timeout(WRITER_IDLE_TIMEOUT);
+    outbound.lock().next_or_free()
+}
