@@ -58,3 +58,28 @@ mod websocket;
 
 pub use config::{Config, ConfigError};
 pub use server::{Server, ServerError, ShutdownHandle};
+
+/// The documents of the repository: the README and the files in `src/docs`.
+// Links between the documents lead to files. Each document includes links.md first, whose definitions of the same links
+// take precedence here and lead to these modules.
+pub mod docs {
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("../README.md")]
+    pub mod readme {}
+
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/operations.md")]
+    pub mod operations {}
+
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/protocol.md")]
+    pub mod protocol {}
+
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/design.md")]
+    pub mod design {}
+
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/benchmarks.md")]
+    pub mod benchmarks {}
+}

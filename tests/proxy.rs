@@ -1,6 +1,6 @@
-//! Behind a reverse proxy that speaks TLS: a real nginx, configured as the README says, and a client by wss.
+//! Connects a client through a TLS reverse proxy: nginx with the configuration from operations.md.
 //!
-//! Without nginx and openssl this says that it was skipped and passes, except where CI is set.
+//! Without nginx and openssl the test reports that it was skipped, and passes, unless CI is set.
 
 mod support;
 
@@ -10,11 +10,11 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use support::readme::block;
-use support::{Client, Program, deadline, eventually};
+use support::readme::OPERATIONS;
+use support::{Client, ServerProcess, eventually, watchdog};
 use tungstenite::{Message, WebSocket};
 
-/// A folder for nginx's files, which goes away with its processes.
+/// A running nginx and the folder of its files. Both end when this is dropped.
 struct Nginx {
     folder: PathBuf,
     child: Child,
@@ -28,7 +28,7 @@ impl Nginx {
         certificate(&folder);
         let port = {
             let free = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
-            free.local_addr().expect("it is bound").port()
+            free.local_addr().expect("the listener is bound").port()
         };
         let path = |name: &str| folder.join(name).display().to_string();
         let site = [
@@ -39,11 +39,14 @@ impl Nginx {
         ];
         let block = site
             .iter()
-            .fold(block("nginx").to_owned(), |block, (from, to)| {
-                assert!(block.contains(from), "the README's block has no {from}");
+            .fold(OPERATIONS.block("nginx").to_owned(), |block, (from, to)| {
+                assert!(
+                    block.contains(from),
+                    "the block in operations.md has no {from}"
+                );
                 block.replace(from, to)
             });
-        // What Debian's nginx.conf has around a file in conf.d, for a process of our own.
+        // The settings that Debian's nginx.conf has around a file in conf.d, for an unprivileged process.
         let conf = format!(
             "daemon off; pid {pid}; error_log stderr; events {{}}\nhttp {{\naccess_log off;\n\
              client_body_temp_path {t}; proxy_temp_path {t}; fastcgi_temp_path {t}; uwsgi_temp_path {t}; scgi_temp_path {t};\n{block}}}\n",
@@ -56,8 +59,8 @@ impl Nginx {
             .arg(&folder)
             .args(["-c", "conf"])
             .spawn()
-            .expect("it can be run");
-        // Written when it listens.
+            .expect("the program runs");
+        // nginx writes the file when it listens.
         eventually("nginx listens", || folder.join("pid").exists());
         Nginx {
             folder,
@@ -94,7 +97,7 @@ fn certificate(folder: &Path) {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM, so that it ends its workers.
+        // On SIGTERM nginx ends its workers too.
         let _ = rustix::process::kill_process(
             rustix::process::Pid::from_child(&self.child),
             rustix::process::Signal::TERM,
@@ -104,7 +107,7 @@ impl Drop for Nginx {
     }
 }
 
-/// A TLS connection, by openssl's own client.
+/// A TLS connection through openssl's s_client.
 struct Tls(Child, ChildStdin, ChildStdout);
 
 impl Tls {
@@ -122,10 +125,10 @@ impl Tls {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("it can be run");
+            .expect("the program runs");
         let (stdin, stdout) = (
-            child.stdin.take().expect("is piped"),
-            child.stdout.take().expect("is piped"),
+            child.stdin.take().expect("stdin and stdout are piped"),
+            child.stdout.take().expect("stdin and stdout are piped"),
         );
         Tls(child, stdin, stdout)
     }
@@ -155,23 +158,23 @@ impl Drop for Tls {
 }
 
 fn text(socket: &mut WebSocket<Tls>) -> String {
-    match socket.read().expect("a message comes") {
+    match socket.read().expect("a message is received") {
         Message::Text(text) => text.to_string(),
         other => panic!("not a text: {other:?}"),
     }
 }
 
 #[test]
-fn a_client_chats_by_wss_through_nginx() {
-    let _deadline = deadline(120);
-    let there = |program: &str| {
+fn client_chats_over_wss_through_nginx() {
+    let _watchdog = watchdog(120);
+    let installed = |program: &str| {
         Command::new(program)
             .arg("-v")
             .stderr(Stdio::null())
             .status()
             .is_ok()
     };
-    if !there("nginx")
+    if !installed("nginx")
         || Command::new("openssl")
             .arg("version")
             .stdout(Stdio::null())
@@ -180,43 +183,44 @@ fn a_client_chats_by_wss_through_nginx() {
     {
         assert!(
             std::env::var_os("CI").is_none(),
-            "nginx and openssl must be there"
+            "CI needs nginx and openssl"
         );
-        println!("skipped: nginx or openssl is not there");
+        println!("skipped: nginx or openssl is not installed");
         return;
     }
-    let program = Program::start(&[]);
-    let nginx = Nginx::start(&program.address.to_string());
+    let server = ServerProcess::start(&[]);
+    let nginx = Nginx::start(&server.address.to_string());
     let (mut wss, _) = tungstenite::client(
         "wss://chat.example/chat?name=alice",
         Tls::connect(nginx.port),
     )
     .expect("the handshake succeeds");
     assert_eq!(text(&mut wss), "You are connected! There are 1 users here.");
-    let mut direct = Client::join(program.address);
-    wss.send(Message::text("by TLS 🐎")).expect("it is read");
+    let mut direct = Client::join(server.address);
+    wss.send(Message::text("by TLS 🐎"))
+        .expect("the connection is open");
     assert_eq!(
-        (text(&mut wss), direct.hear()),
+        (text(&mut wss), direct.recv_text()),
         ("[alice]: by TLS 🐎".into(), "[alice]: by TLS 🐎".into())
     );
-    direct.say(&"x".repeat(60_000));
+    direct.send_text(&"x".repeat(60_000));
     assert_eq!(text(&mut wss).len(), "[user1]: ".len() + 60_000);
 
     let mut page = Tls::connect(nginx.port);
     page.write_all(b"GET / HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n\r\n")
-        .expect("it is read");
-    let mut answer = Vec::new();
-    page.read_to_end(&mut answer).expect("the answer ends");
-    let answer = String::from_utf8_lossy(&answer);
+        .expect("the connection is open");
+    let mut response = Vec::new();
+    page.read_to_end(&mut response).expect("the response ends");
+    let response = String::from_utf8_lossy(&response);
     assert!(
-        answer.starts_with("HTTP/1.1 200 ") && answer.contains("Content-Security-Policy"),
-        "{answer:.200}"
+        response.starts_with("HTTP/1.1 200 ") && response.contains("Content-Security-Policy"),
+        "{response:.200}"
     );
 
-    wss.close(None).expect("it is read");
+    wss.close(None).expect("the connection is open");
     while wss.read().is_ok() {}
-    eventually("the dispatcher knows", || {
-        direct.say("/who");
-        direct.hear() == "* 1 user here: user1."
+    eventually("the dispatcher has removed alice", || {
+        direct.send_text("/who");
+        direct.recv_text() == "* 1 user here: user1."
     });
 }

@@ -1,4 +1,4 @@
-//! The clients that the README names, used as it says.
+//! Runs the clients of the README's examples.
 
 mod support;
 
@@ -6,60 +6,64 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use support::readme::{README, block};
-use support::{Browser, Host, deadline};
+use support::readme::README;
+use support::{Browser, TestServer, watchdog};
 
-/// An example that connects to the default address, made to connect to this one.
+/// Replaces the default address in an example.
 fn example(example: &str, address: SocketAddr) -> String {
     assert!(example.contains("localhost:8080"), "{example}");
     example.replace("localhost:8080", &address.to_string())
 }
 
 #[test]
-fn the_lines_for_a_browsers_console() {
-    let _deadline = deadline(120);
+fn console_lines_connect_a_browser() {
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
-    let mut witness = host.client();
-    let mut page = browser.chat(host.address);
-    page.value(&example(block("js"), host.address));
-    witness.hear_until(|heard| heard.ends_with("]: hello from the console"));
+    let server = TestServer::start();
+    let mut witness = server.client();
+    let mut page = browser.chat(server.address);
+    page.value(&example(README.block("js"), server.address));
+    witness.recv_until(|text| text.ends_with("]: hello from the console"));
 }
 
 #[test]
-fn the_line_for_python() {
-    let _deadline = deadline(60);
-    let has_it = |python: &&str| {
+fn python_line_connects() {
+    let _watchdog = watchdog(60);
+    let has_websockets = |python: &&str| {
         let import = Command::new(python)
             .args(["-c", "import websockets"])
             .stderr(Stdio::null())
             .status();
         import.is_ok_and(|status| status.success())
     };
-    // A Python of its own may stand before Debian's, which has Debian's packages.
-    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_it) else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs it");
-        return println!("skipped: there is no Python with websockets here");
+    // Another Python can precede Debian's in the PATH, without Debian's packages.
+    let Some(python) = ["python3", "/usr/bin/python3"]
+        .into_iter()
+        .find(has_websockets)
+    else {
+        assert!(std::env::var_os("CI").is_none(), "CI needs websockets");
+        return println!("skipped: no Python has websockets");
     };
-    let host = Host::start();
-    let mut witness = host.client();
-    let line = README
+    let server = TestServer::start();
+    let mut witness = server.client();
+    let commands = README.blocks("sh").concat();
+    let line = commands
         .lines()
-        .find_map(|line| line.strip_prefix("    python3 "));
-    let line = example(line.expect("the README has it"), host.address);
+        .find_map(|line| line.strip_prefix("python3 "));
+    let line = example(line.expect("the README has the line"), server.address);
     let mut child = Command::new(python)
         .args(line.split(' '))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("it was found");
-    let mut input = child.stdin.take().expect("is piped");
-    writeln!(input, "hello from python").expect("it reads");
-    witness.hear_until(|heard| heard == "[user1]: hello from python");
-    // The end of its input is its end.
+        .expect("Python was found");
+    let mut input = child.stdin.take().expect("stdin is piped");
+    writeln!(input, "hello from python").expect("the client reads its input");
+    witness.recv_until(|text| text == "[user1]: hello from python");
+    // The client ends with its input.
     drop(input);
-    child.wait().expect("it was started");
+    child.wait().expect("the client was started");
 }

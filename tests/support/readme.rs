@@ -1,12 +1,54 @@
-//! The README, whose examples the tests use.
+//! The documents, whose examples the tests use.
 
-pub const README: &str = include_str!("../../README.md");
+pub const README: Document = Document {
+    path: "README.md",
+    text: include_str!("../../README.md"),
+};
+pub const OPERATIONS: Document = Document {
+    path: "src/docs/operations.md",
+    text: include_str!("../../src/docs/operations.md"),
+};
+pub const PROTOCOL: Document = Document {
+    path: "src/docs/protocol.md",
+    text: include_str!("../../src/docs/protocol.md"),
+};
+pub const DESIGN: Document = Document {
+    path: "src/docs/design.md",
+    text: include_str!("../../src/docs/design.md"),
+};
+pub const BENCHMARKS: Document = Document {
+    path: "src/docs/benchmarks.md",
+    text: include_str!("../../src/docs/benchmarks.md"),
+};
 
-/// The first block of a kind.
-pub fn block(kind: &str) -> &'static str {
-    let (_, rest) = README
-        .split_once(&format!("```{kind}\n"))
-        .expect("it is there");
-    let (block, _) = rest.split_once("```").expect("blocks end");
-    block
+pub const DOCUMENTS: [Document; 5] = [README, OPERATIONS, PROTOCOL, DESIGN, BENCHMARKS];
+
+pub struct Document {
+    /// From the root of the repository.
+    pub path: &'static str,
+    pub text: &'static str,
+}
+
+impl Document {
+    /// Returns all blocks of a kind.
+    pub fn blocks(&self, kind: &str) -> Vec<&'static str> {
+        let begin = format!("```{kind}\n");
+        let blocks = self.text.split(&begin).skip(1);
+        blocks
+            .map(|rest| rest.split_once("```").expect("blocks end").0)
+            .collect()
+    }
+
+    /// Returns the first block of a kind.
+    pub fn block(&self, kind: &str) -> &'static str {
+        let blocks = self.blocks(kind);
+        blocks
+            .first()
+            .unwrap_or_else(|| panic!("{} has no block of {kind}", self.path))
+    }
+
+    /// Returns the text without its blocks.
+    pub fn prose(&self) -> String {
+        self.text.split("```").step_by(2).collect()
+    }
 }
