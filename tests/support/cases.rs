@@ -13,6 +13,8 @@ pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
+/// A data frame with a reserved opcode.
+pub const RESERVED_OPCODE: u8 = 0x83;
 /// First byte of a message's last fragment: FIN and the continuation opcode.
 pub const CONTINUATION: u8 = 0x80;
 
