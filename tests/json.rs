@@ -29,7 +29,7 @@ fn subprotocol_is_negotiated_if_offered() {
                 .headers_mut()
                 .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(offered));
         }
-        // Without a common subprotocol the server continues in plain text. tungstenite's client treats that as an error.
+        // Without a common subprotocol the server uses plain text. tungstenite's client treats that as an error.
         match Client::try_connect(server.address, request) {
             Ok(mut client) => {
                 let subprotocol = client

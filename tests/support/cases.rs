@@ -1,4 +1,4 @@
-//! Table-driven tests: frames from a client, and the frames that the server must return up to the end of the connection.
+//! Table-driven tests: a client's frames, and the frames that the server must return up to the end of the connection.
 
 use std::net::SocketAddr;
 use std::time::Instant;

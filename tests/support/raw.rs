@@ -129,7 +129,7 @@ impl RawClient {
         Ok(std::mem::take(&mut self.unread))
     }
 
-    /// Sends `first` once and then `repeated` as fast as possible, while discarding received bytes, until `stop` is set.
+    /// Sends `first` once and then `repeated` as fast as possible until `stop` is set, and discards received bytes.
     /// Returns the number of repetitions.
     pub fn flood(mut self, first: &[u8], repeated: &[u8], stop: &AtomicBool) -> u64 {
         let mut reader = self.socket.try_clone().expect("the socket can be cloned");
