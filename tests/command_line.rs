@@ -1,4 +1,4 @@
-//! What the program says and how it ends when it does not serve.
+//! The command line: options, output, exit codes, and the log's destination and level.
 
 mod support;
 
@@ -13,17 +13,17 @@ fn run(args: &[&str]) -> Output {
         .args(args)
         .stdin(Stdio::null())
         .output()
-        .expect("it can be run")
+        .expect("the server can be started")
 }
 
 fn one_line(output: &[u8]) -> &str {
-    let text = std::str::from_utf8(output).expect("UTF-8");
+    let text = std::str::from_utf8(output).expect("the text is UTF-8");
     assert_eq!(text.matches('\n').count(), 1, "{text:?}");
     text
 }
 
 #[test]
-fn a_wrong_option_or_value_is_one_line_and_exit_code_2() {
+fn invalid_arguments_give_a_one_line_error_and_exit_code_2() {
     let _watchdog = watchdog(60);
     for args in [
         &["--nonsense"][..],
@@ -44,10 +44,13 @@ fn a_wrong_option_or_value_is_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_one_line_and_exit_code_1() {
+fn port_in_use_gives_a_one_line_error_and_exit_code_1() {
     let _watchdog = watchdog(60);
-    let taken = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
-    let address = taken.local_addr().expect("it is bound").to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
+    let address = listener
+        .local_addr()
+        .expect("the socket is bound")
+        .to_string();
     let output = run(&["--listen", &address]);
     assert_eq!(output.status.code(), Some(1));
     let line = one_line(&output.stderr);
@@ -55,7 +58,7 @@ fn a_port_that_is_taken_is_one_line_and_exit_code_1() {
 }
 
 #[test]
-fn a_log_file_that_cannot_be_opened_is_one_line_and_exit_code_1() {
+fn unwritable_log_file_gives_a_one_line_error_and_exit_code_1() {
     let _watchdog = watchdog(60);
     let output = run(&[
         "--listen",
@@ -68,11 +71,11 @@ fn a_log_file_that_cannot_be_opened_is_one_line_and_exit_code_1() {
 }
 
 #[test]
-fn help_and_version_go_to_stdout() {
+fn help_and_version_are_written_to_stdout() {
     let _watchdog = watchdog(60);
     let help = run(&["--help"]);
     assert!(help.status.success() && help.stderr.is_empty());
-    let text = String::from_utf8(help.stdout).expect("UTF-8");
+    let text = String::from_utf8(help.stdout).expect("the text is UTF-8");
     for option in [
         "--listen",
         "--max-connections",
@@ -94,7 +97,7 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn the_log_goes_to_a_file_that_is_appended_to() {
+fn log_file_is_appended_to() {
     let _watchdog = watchdog(60);
     let path = std::env::temp_dir().join(format!("threadchat-{}.log", std::process::id()));
     std::fs::write(&path, "before\n").expect("the temporary folder is writable");
@@ -102,19 +105,24 @@ fn the_log_goes_to_a_file_that_is_appended_to() {
         .args(["--listen", "127.0.0.1:0", "--log-file"])
         .arg(&path)
         .spawn()
-        .expect("it can be run");
-    let log = || std::fs::read_to_string(&path).expect("it is there");
-    support::eventually("it responds", || {
+        .expect("the server can be started");
+    let log = || std::fs::read_to_string(&path).expect("the log file is readable");
+    support::eventually("the server listens", || {
         log().contains("responding at ws://127.0.0.1:")
     });
     rustix::process::kill_process(
         rustix::process::Pid::from_child(&child),
         rustix::process::Signal::TERM,
     )
-    .expect("it runs");
-    assert!(child.wait().expect("it is our child").success());
+    .expect("the server is running");
+    assert!(
+        child
+            .wait()
+            .expect("the server is a child process")
+            .success()
+    );
     let log = log();
-    std::fs::remove_file(&path).expect("it is there");
+    std::fs::remove_file(&path).expect("the log file is removable");
     assert!(
         log.starts_with("before\n") && log.ends_with("stopped\n"),
         "{log}"
@@ -122,27 +130,27 @@ fn the_log_goes_to_a_file_that_is_appended_to() {
 }
 
 #[test]
-fn nothing_is_logged_below_the_level() {
+fn messages_are_not_logged_at_level_info() {
     let _watchdog = watchdog(60);
-    let mut program = ServerProcess::start(&["--log-level", "info"]);
-    let mut client = support::Client::join(program.address);
-    client.send_text("not for the log");
+    let mut server = ServerProcess::start(&["--log-level", "info"]);
+    let mut client = support::Client::join(server.address);
+    client.send_text("a chat message");
     client.recv_text();
     client.close();
-    program.signal(rustix::process::Signal::TERM);
-    program.wait();
-    let log = program.remaining_log().join("\n");
+    server.signal(rustix::process::Signal::TERM);
+    server.wait();
+    let log = server.remaining_log().join("\n");
     assert!(
-        !log.contains("not for the log") && log.contains("came from"),
+        !log.contains("a chat message") && log.contains("came from"),
         "{log}"
     );
 }
 
 #[test]
-fn the_largest_values_are_served_or_refused_but_do_not_panic() {
+fn largest_values_are_accepted_or_rejected_without_panic() {
     let _watchdog = watchdog(60);
     let largest = u64::MAX.to_string();
-    let program = ServerProcess::start(&[
+    let server = ServerProcess::start(&[
         "--max-connections",
         &largest,
         "--max-backlog",
@@ -150,7 +158,7 @@ fn the_largest_values_are_served_or_refused_but_do_not_panic() {
         "--ping",
         "4294967295",
     ]);
-    support::Client::join(program.address).close();
+    support::Client::join(server.address).close();
     let output = run(&["--max-message", &largest]);
     assert_eq!(output.status.code(), Some(2));
     assert!(one_line(&output.stderr).contains("268435456"));

@@ -1,31 +1,32 @@
-//! Names, whispers and commands, as a plain-text client meets them.
+//! Names, whispers and commands of the plain-text dialect.
 
 mod support;
 
+use support::cases::{CLOSE, TEXT};
 use support::{Client, RawClient, TestServer, eventually, raw, watchdog};
 
 #[test]
-fn a_rename_is_told_to_all_and_used_from_then_on() {
+fn nick_renames_and_notifies_all_users() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let (mut one, mut other) = (host.client(), host.client());
+    let server = TestServer::start();
+    let (mut one, mut other) = (server.client(), server.client());
     one.send_text("/nick alice");
     one.send_text("hi");
     for client in [&mut one, &mut other] {
         assert_eq!(client.recv_text(), "* user0 is now alice.");
         assert_eq!(client.recv_text(), "[alice]: hi");
     }
-    for (refused, why) in [
+    for (command, reason) in [
         ("/nick ALICE", "taken"),
         ("/nick user9", "reserved"),
         ("/nick a b", "1 to 32"),
         ("/nick", "/nick NAME"),
     ] {
-        other.send_text(refused);
+        other.send_text(command);
         let reply = other.recv_text();
         assert!(
-            reply.starts_with("* ") && reply.contains(why),
-            "{refused}: {reply}"
+            reply.starts_with("* ") && reply.contains(reason),
+            "{command}: {reply}"
         );
     }
     other.send_text("still user1");
@@ -36,47 +37,47 @@ fn a_rename_is_told_to_all_and_used_from_then_on() {
 }
 
 #[test]
-fn a_name_can_be_asked_for_at_connect_and_is_free_when_its_owner_has_left() {
+fn name_requested_at_connect_is_available_after_its_user_disconnects() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut alice = Client::connect(host.address, "/chat?name=alice");
+    let server = TestServer::start();
+    let mut alice = Client::connect(server.address, "/chat?name=alice");
     assert_eq!(
         alice.recv_text(),
         "You are connected! There are 1 users here."
     );
     alice.send_text("hi");
     assert_eq!(alice.recv_text(), "[alice]: hi");
-    for (path, why) in [
+    for (path, reason) in [
         ("/chat?name=Alice", "taken"),
         ("/chat?x&name=user0", "reserved"),
         ("/chat?name=", "1 to 32"),
         ("/chat?name=a%20b", "1 to 32"),
     ] {
-        let mut second = Client::connect(host.address, path);
+        let mut second = Client::connect(server.address, path);
         assert!(second.recv_text().starts_with("You are connected! "));
         let reply = second.recv_text();
         assert!(
-            reply.starts_with("* ") && reply.contains(why),
+            reply.starts_with("* ") && reply.contains(reason),
             "{path}: {reply}"
         );
         second.close();
     }
     alice.close();
-    eventually("the name is free", || {
-        let mut next = Client::connect(host.address, "/chat?name=ALICE");
+    eventually("the name is available", || {
+        let mut next = Client::connect(server.address, "/chat?name=ALICE");
         next.recv_text();
         next.send_text("me");
-        let heard = next.recv_text();
+        let echo = next.recv_text();
         next.close();
-        heard == "[ALICE]: me"
+        echo == "[ALICE]: me"
     });
 }
 
 #[test]
-fn a_whisper_reaches_one_alone() {
+fn whispers_reach_only_their_recipient() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let (mut from, mut to, mut third) = (host.client(), host.client(), host.client());
+    let server = TestServer::start();
+    let (mut from, mut to, mut third) = (server.client(), server.client(), server.client());
     from.send_text("/w USER1 psst\n🐎");
     assert_eq!(from.recv_text(), "[you whisper to user1]: psst 🐎");
     assert_eq!(to.recv_text(), "[user0 whispers]: psst 🐎");
@@ -97,19 +98,19 @@ fn a_whisper_reaches_one_alone() {
 }
 
 #[test]
-fn the_other_commands() {
+fn me_who_help_and_quit_reply() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let (mut one, mut other) = (host.client(), host.client());
-    for (line, all) in [
+    let server = TestServer::start();
+    let (mut one, mut other) = (server.client(), server.client());
+    for (command, broadcast) in [
         ("/me waves", "[user0] waves"),
         ("//me", "[user0]: /me"),
         (" /me", "[user0]:  /me"),
     ] {
-        one.send_text(line);
+        one.send_text(command);
         assert_eq!(
             (one.recv_text().as_str(), other.recv_text().as_str()),
-            (all, all)
+            (broadcast, broadcast)
         );
     }
     one.send_text("/who");
@@ -133,30 +134,30 @@ fn the_other_commands() {
 }
 
 #[test]
-fn who_quits_and_does_not_close_is_cut_off() {
+fn quit_without_a_closing_handshake_is_disconnected() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut quits = RawClient::upgraded(host.address, "/chat");
-    quits.send(&raw::frame(0x81, b"/quit"));
-    while quits
+    let server = TestServer::start();
+    let mut raw = RawClient::upgraded(server.address, "/chat");
+    raw.send(&raw::frame(TEXT, b"/quit"));
+    while raw
         .frame()
-        .expect("no reset yet")
-        .is_some_and(|frame| frame.0 != 0x88)
+        .expect("the connection is not reset yet")
+        .is_some_and(|frame| frame.0 != CLOSE)
     {}
-    // It goes on sending, and nobody hears it.
-    let mut other = host.client();
-    eventually("the connection is gone", || {
-        quits.try_send(&raw::frame(0x81, b"still here")).is_err()
+    // Messages after /quit are not broadcast.
+    let mut other = server.client();
+    eventually("the connection is closed", || {
+        raw.try_send(&raw::frame(TEXT, b"still here")).is_err()
     });
     other.send_text("alone");
     assert_eq!(other.recv_text(), "[user1]: alone");
 }
 
 #[test]
-fn nobody_can_forge_a_line() {
+fn control_characters_cannot_forge_a_line() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut client = host.client();
+    let server = TestServer::start();
+    let mut client = server.client();
     client.send_text("hi\n* user0 is now root.\r\n[server]: x\u{202e}\u{9b}31m");
     assert_eq!(
         client.recv_text(),

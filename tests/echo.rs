@@ -1,4 +1,4 @@
-//! `/echo` sends back what comes.
+//! `/echo` returns every message unchanged.
 
 mod support;
 
@@ -7,27 +7,30 @@ use threadchat::Config;
 use tungstenite::Message;
 
 #[test]
-fn text_and_binary_come_straight_back() {
+fn text_and_binary_messages_round_trip() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut client = Client::connect(host.address, "/echo");
+    let server = TestServer::start();
+    let mut client = Client::connect(server.address, "/echo");
     for size in [0, 1, 125, 126, 65_535, 65_536] {
         for message in [
             Message::text("é".repeat(size / 2)),
             Message::binary(vec![0xff; size]),
         ] {
             client.send(message.clone());
-            assert_eq!(client.next_message().expect("an echo"), message);
+            assert_eq!(
+                client.next_message().expect("the server sends the echo"),
+                message
+            );
         }
     }
     client.close();
 }
 
 #[test]
-fn nothing_is_added_and_nothing_is_a_command() {
+fn texts_are_neither_changed_nor_interpreted_nor_broadcast() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let (mut echo, mut chat) = (Client::connect(host.address, "/echo"), host.client());
+    let server = TestServer::start();
+    let (mut echo, mut chat) = (Client::connect(server.address, "/echo"), server.client());
     for text in ["/who", "one\ntwo", "\u{202e}"] {
         echo.send_text(text);
         assert_eq!(echo.recv_text(), text);
@@ -39,17 +42,17 @@ fn nothing_is_added_and_nothing_is_a_command() {
 }
 
 #[test]
-fn messages_up_to_the_limit_pass() {
+fn messages_up_to_the_limit_round_trip() {
     let _watchdog = watchdog(120);
     let max_message = 16 << 20;
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         max_message,
         ..config()
     });
-    let mut client = Client::connect(host.address, "/echo");
+    let mut client = Client::connect(server.address, "/echo");
     let largest = Message::binary(vec![7; max_message]);
     client.send(largest.clone());
-    assert!(client.next_message().expect("an echo") == largest);
+    assert!(client.next_message().expect("the server sends the echo") == largest);
     let _ = client
         .socket
         .send(Message::binary(vec![7; max_message + 1]));
@@ -57,16 +60,16 @@ fn messages_up_to_the_limit_pass() {
 }
 
 #[test]
-fn a_client_that_sends_before_it_reads_is_slowed_and_loses_nothing() {
+fn backpressure_delays_the_sender_but_drops_nothing() {
     let _watchdog = watchdog(120);
-    let host = TestServer::start();
-    let mut client = Client::connect(host.address, "/echo");
+    let server = TestServer::start();
+    let mut client = Client::connect(server.address, "/echo");
     let writer = client
         .socket
         .get_ref()
         .try_clone()
-        .expect("a second handle");
-    // More than all the buffers on the way hold, so it can only go in as the echo is read.
+        .expect("the socket can be cloned");
+    // More than all buffers on the way can hold, so the writer depends on the echo being read.
     let total = 400;
     let thread = std::thread::spawn(move || {
         let mut writer = tungstenite::WebSocket::from_raw_socket(
@@ -77,14 +80,15 @@ fn a_client_that_sends_before_it_reads_is_slowed_and_loses_nothing() {
         for number in 0..total {
             writer
                 .send(Message::binary(vec![number as u8; 65_536]))
-                .expect("the server reads on");
+                .expect("the server keeps reading");
         }
     });
     for number in 0..total {
         assert!(
-            client.next_message().expect("an echo") == Message::binary(vec![number as u8; 65_536]),
+            client.next_message().expect("the server sends the echo")
+                == Message::binary(vec![number as u8; 65_536]),
             "{number}"
         );
     }
-    thread.join().expect("the writer ends");
+    thread.join().expect("the writer does not panic");
 }

@@ -1,5 +1,4 @@
-//! One client sends as fast as it can while a thousand listen: what somebody else says still gets through, and nobody is
-//! lost.
+//! A flood to a thousand receiving clients: messages of other users still arrive, and no receiver is disconnected.
 
 mod support;
 
@@ -11,70 +10,79 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
+use support::cases::TEXT;
 use support::{Client, RawClient, ServerProcess, raise_nofile_limit, raw, watchdog};
 
-const CROWD: usize = 1000;
+const RECEIVERS: usize = 1000;
 
-/// How long that may take, half of the time, on a machine that is busy with other tests too.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Limit of the median round trip beside the flood, on a machine that is busy with other tests.
+const MAX_MEDIAN_DELAY: Duration = Duration::from_secs(2);
 
-/// Reads for the whole crowd, as fast as one thread can, and looks at nothing. How many bytes, and how many were lost.
-fn listen(crowd: &[RawClient], stop: &AtomicBool) -> (usize, usize) {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("a descriptor is left");
-    for (place, client) in crowd.iter().enumerate() {
-        let data = epoll::EventData::new_u64(place as u64);
-        epoll::add(&epoll, &client.socket, data, epoll::EventFlags::IN).expect("a socket");
+/// Reads from all clients with one thread and discards the data. Returns the number of bytes and of lost connections.
+fn drain(clients: &[RawClient], stop: &AtomicBool) -> (usize, usize) {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll can be created");
+    for (index, client) in clients.iter().enumerate() {
+        let data = epoll::EventData::new_u64(index as u64);
+        epoll::add(&epoll, &client.socket, data, epoll::EventFlags::IN)
+            .expect("sockets can be polled");
     }
-    let (mut sink, mut heard, mut lost) = (vec![0; 1 << 20], 0, 0);
-    let pause = Timespec::try_from(Duration::from_millis(100)).expect("it is short");
-    let mut room = [MaybeUninit::uninit(); CROWD];
+    let (mut sink, mut received, mut lost) = (vec![0; 1 << 20], 0, 0);
+    let timeout = Timespec::try_from(Duration::from_millis(100)).expect("the duration fits");
+    let mut events = [MaybeUninit::uninit(); RECEIVERS];
     while !stop.load(Ordering::Relaxed) {
-        let (ready, _) = epoll::wait(&epoll, &mut room, Some(&pause)).expect("it is an epoll");
+        let (ready, _) = epoll::wait(&epoll, &mut events, Some(&timeout)).expect("epoll is valid");
         for event in ready {
-            let mut socket = &crowd[event.data.u64() as usize].socket;
+            let mut socket = &clients[event.data.u64() as usize].socket;
             match socket.read(&mut sink) {
-                Ok(n) if n > 0 => heard += n,
+                Ok(n) if n > 0 => received += n,
                 _ => {
-                    epoll::delete(&epoll, socket).expect("it was added");
+                    epoll::delete(&epoll, socket).expect("the socket is registered");
                     lost += 1;
                 }
             }
         }
     }
-    (heard, lost)
+    (received, lost)
 }
 
 #[test]
-fn a_thousand_hear_others_too() {
+fn flood_to_a_thousand_does_not_delay_others() {
     let _watchdog = watchdog(240);
     raise_nofile_limit();
-    let program = ServerProcess::start(&["--max-connections", "1100"]);
-    let crowd: Vec<RawClient> = (0..CROWD)
-        .map(|_| RawClient::upgraded(program.address, "/chat"))
+    let server = ServerProcess::start(&["--max-connections", "1100"]);
+    let receivers: Vec<RawClient> = (0..RECEIVERS)
+        .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let (address, stopped) = (program.address, Arc::clone(&stop));
-    let listening = thread::spawn(move || listen(&crowd, &stopped));
-    let mut speaker = Client::join(address);
-    let name = format!("user{CROWD}");
-    let before = speaker.delays(&name);
+    let (address, stopped) = (server.address, Arc::clone(&stop));
+    let drain_thread = thread::spawn(move || drain(&receivers, &stopped));
+    let mut client = Client::join(address);
+    let name = format!("user{RECEIVERS}");
+    let before = client.delays(&name);
     let (flooder, stopped) = (RawClient::upgraded(address, "/chat"), Arc::clone(&stop));
-    let flooding =
-        thread::spawn(move || flooder.flood(&[], &raw::frame(0x81, b"flood of words"), &stopped));
-    let beside = speaker.delays(&name);
+    let flood_thread =
+        thread::spawn(move || flooder.flood(&[], &raw::frame(TEXT, b"flood of words"), &stopped));
+    let during = client.delays(&name);
     stop.store(true, Ordering::Relaxed);
-    flooding.join().expect("the flood ends");
-    let (heard, lost) = listening.join().expect("the crowd listens");
+    flood_thread
+        .join()
+        .expect("the flooding thread does not panic");
+    let (received, lost) = drain_thread
+        .join()
+        .expect("the draining thread does not panic");
     println!(
-        "{CROWD} clients, delay by median and 99th percentile: {:?} {:?} without the flood, {:?} {:?} beside it, \
-         which was {} MB to the crowd",
+        "{RECEIVERS} clients, median and 99th percentile of the delay: {:?} {:?} without the flood, {:?} {:?} during \
+         it; {} MB received",
         before[50],
         before[98],
-        beside[50],
-        beside[98],
-        heard / 1_000_000
+        during[50],
+        during[98],
+        received / 1_000_000
     );
-    assert_eq!(lost, 0, "of those who read");
-    assert!(heard > 100_000 * CROWD, "{heard} bytes are no flood");
-    assert!(beside[50] < PATIENCE, "{beside:?}");
+    assert_eq!(lost, 0, "receivers were disconnected");
+    assert!(
+        received > 100_000 * RECEIVERS,
+        "the flood was only {received} bytes"
+    );
+    assert!(during[50] < MAX_MEDIAN_DELAY, "{during:?}");
 }

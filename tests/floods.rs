@@ -1,5 +1,4 @@
-//! One client that sends as fast as it can, whatever it is: whoever chats beside it is served, and the server stops in
-//! time.
+//! A client that sends frames of one kind as fast as possible delays neither other clients nor the shutdown.
 
 mod support;
 
@@ -9,99 +8,108 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use support::cases::{CONTINUATION, PING, TEXT};
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, raw, watchdog};
 
-/// How long others may take to be heard, half of the time, on a machine that is busy with the flood and other tests.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Limit of the median round trip of other clients, on a machine that is busy with the flood and other tests.
+const MAX_MEDIAN_DELAY: Duration = Duration::from_secs(1);
 
-/// The delays of somebody who chats beside the flood, sorted.
-fn chat_beside(name: &str, first: Vec<u8>, again: Vec<u8>) -> ServerProcess {
-    let mut program = ServerProcess::start(&[]);
-    let crowd: Vec<Client> = (0..100).map(|_| Client::join(program.address)).collect();
+/// Floods a server with 100 other clients, measures the round trips of one more, and checks that all of them leave
+/// nothing behind.
+fn flood(name: &str, first: Vec<u8>, repeated: Vec<u8>) {
+    let mut server = ServerProcess::start(&[]);
+    let others: Vec<Client> = (0..100).map(|_| Client::join(server.address)).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (flooder, stopped) = (
-        RawClient::upgraded(program.address, "/chat"),
+        RawClient::upgraded(server.address, "/chat"),
         Arc::clone(&stop),
     );
-    let flooding = thread::spawn(move || flooder.flood(&first, &again, &stopped));
-    let mut chats = Client::join(program.address);
-    let delays = chats.delays("user101");
+    let flood_thread = thread::spawn(move || flooder.flood(&first, &repeated, &stopped));
+    let mut client = Client::join(server.address);
+    let delays = client.delays("user101");
     stop.store(true, Ordering::Relaxed);
-    let sent = flooding.join().expect("the flood ends");
+    let sent = flood_thread
+        .join()
+        .expect("the flooding thread does not panic");
     println!(
-        "{name}: {sent} sent; delay of others: median {:?}, most {:?}",
+        "{name}: {sent} sent; delay of others: median {:?}, maximum {:?}",
         delays[50], delays[99]
     );
-    assert!(sent > 0 && delays[50] < PATIENCE, "{delays:?}");
-    program.wait_for_log("user100 left");
-    drop((crowd, chats));
-    eventually("nothing is left of them", || {
-        program.threads() == BASELINE_THREADS
+    assert!(sent > 0 && delays[50] < MAX_MEDIAN_DELAY, "{delays:?}");
+    server.wait_for_log("user100 left");
+    drop((others, client));
+    eventually("their threads have ended", || {
+        server.threads() == BASELINE_THREADS
     });
-    program
 }
 
 #[test]
-fn of_messages() {
+fn message_flood_does_not_delay_others() {
     let _watchdog = watchdog(120);
-    chat_beside("messages", Vec::new(), raw::frame(0x81, b"flood"));
+    flood("messages", Vec::new(), raw::frame(TEXT, b"flood"));
 }
 
 #[test]
-fn of_pings() {
+fn ping_flood_does_not_delay_others() {
     let _watchdog = watchdog(120);
-    chat_beside("pings", Vec::new(), raw::frame(0x89, b"ping"));
+    flood("pings", Vec::new(), raw::frame(PING, b"ping"));
 }
 
 #[test]
-fn of_empty_fragments() {
+fn empty_fragment_flood_does_not_delay_others() {
     let _watchdog = watchdog(120);
-    chat_beside(
+    flood(
         "empty fragments",
-        raw::frame(0x01, b"begins"),
-        raw::frame(0x00, b""),
+        raw::fragment(TEXT, false, b"begins"),
+        raw::fragment(CONTINUATION, false, b""),
     );
 }
 
 #[test]
-fn of_questions_who_is_here() {
+fn who_flood_does_not_delay_others() {
     let _watchdog = watchdog(120);
-    chat_beside("/who", Vec::new(), raw::frame(0x81, b"/who"));
+    flood("/who", Vec::new(), raw::frame(TEXT, b"/who"));
 }
 
 #[test]
-fn who_pings_and_never_reads_is_cut_off() {
+fn pinging_without_reading_exceeds_the_backlog() {
     let _watchdog = watchdog(120);
-    let mut program = ServerProcess::start(&[]);
-    let mut pings = RawClient::upgraded(program.address, "/chat");
-    let many = raw::frame(0x89, &[7; 125]).repeat(1000);
-    while pings.try_send(&many).is_ok() {}
-    assert!(program.wait_for_log("user0 left").contains("too slow"));
-    let most = 16 << 10;
-    assert!(program.peak_kb() < most, "{} KiB", program.peak_kb());
+    let mut server = ServerProcess::start(&[]);
+    let mut client = RawClient::upgraded(server.address, "/chat");
+    let chunk = raw::frame(PING, &[7; 125]).repeat(1000);
+    while client.try_send(&chunk).is_ok() {}
+    assert!(server.wait_for_log("user0 left").contains("too slow"));
+    let max_kb = 16 << 10;
+    assert!(server.peak_kb() < max_kb, "{} KiB", server.peak_kb());
 }
 
 #[test]
-fn endless_fragments_do_not_hold_up_the_end() {
+fn endless_fragments_do_not_delay_shutdown() {
     let _watchdog = watchdog(120);
-    let mut program = ServerProcess::start(&[]);
+    let mut server = ServerProcess::start(&[]);
     let stop = Arc::new(AtomicBool::new(false));
     let (flooder, stopped) = (
-        RawClient::upgraded(program.address, "/chat"),
+        RawClient::upgraded(server.address, "/chat"),
         Arc::clone(&stop),
     );
-    let flooding = thread::spawn(move || {
-        flooder.flood(&raw::frame(0x01, b"x"), &raw::frame(0x00, b""), &stopped)
+    let flood_thread = thread::spawn(move || {
+        flooder.flood(
+            &raw::fragment(TEXT, false, b"x"),
+            &raw::fragment(CONTINUATION, false, b""),
+            &stopped,
+        )
     });
-    let begin = Instant::now();
-    program.signal(Signal::TERM);
-    assert_eq!(program.wait().code(), Some(0));
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
     assert!(
-        begin.elapsed() < Duration::from_secs(9),
+        start.elapsed() < Duration::from_secs(9),
         "{:?}",
-        begin.elapsed()
+        start.elapsed()
     );
     stop.store(true, Ordering::Relaxed);
-    flooding.join().expect("the flood ends");
+    flood_thread
+        .join()
+        .expect("the flooding thread does not panic");
 }

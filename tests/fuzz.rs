@@ -1,4 +1,5 @@
-//! Random and mutated bytes against the real program. `FUZZ_SEED=N` plays other ones; a failure names its seed.
+//! Random and mutated bytes do no harm to the server and its other clients. `FUZZ_SEED=N` sets the seed; it is printed
+//! with every batch, so that a failure can be repeated.
 
 mod support;
 
@@ -6,89 +7,89 @@ use std::net::{Shutdown, SocketAddr};
 use std::thread;
 use std::time::Instant;
 
-use support::cases::{CLOSE, PING, TEXT};
+use support::cases::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
 use support::raw::{frame, handshake};
 use support::rng::{Rng, seed};
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
-/// Cases between two looks at the server's health.
-const BATCH: usize = 500;
+/// Cases between two health checks of the server.
+const BATCH_SIZE: usize = 500;
 
-/// Clients at a time: enough to get in each other's way, few enough for two cores.
-const AT_ONCE: u64 = 4;
+/// Concurrent clients: enough to interfere with each other, few enough for two cores.
+const CLIENTS: u64 = 4;
 
-/// Plays this many cases of one kind, and after each batch makes sure that nothing has come of them.
-fn fuzz(cases: usize, play: impl Fn(&mut Rng, SocketAddr) + Sync) {
+/// Runs `case` this many times, and checks after each batch that the server is healthy and has released everything.
+fn fuzz(cases: usize, case: impl Fn(&mut Rng, SocketAddr) + Sync) {
     let _watchdog = watchdog(300);
     let seed = seed();
     let start = Instant::now();
-    let mut program = ServerProcess::start(&["--max-message", "2048"]);
-    let idle = program.descriptors();
-    for batch in 0..cases / BATCH {
+    let mut server = ServerProcess::start(&["--max-message", "2048"]);
+    let idle = server.descriptors();
+    for batch in 0..cases / BATCH_SIZE {
         eprintln!("FUZZ_SEED={seed}, batch {batch}");
-        let mut bystander = Client::json(program.address, "/chat?name=bystander");
+        let mut bystander = Client::json(server.address, "/chat?name=bystander");
         assert!(bystander.recv_text().contains("\"welcome\""));
         thread::scope(|scope| {
-            for client in 0..AT_ONCE {
-                let (address, play) = (program.address, &play);
+            for client in 0..CLIENTS {
+                let (address, case) = (server.address, &case);
                 let number = (batch as u64) << 8 | client;
                 scope.spawn(move || {
-                    let mut random = Rng::new(seed << 32 | number);
-                    for _ in 0..BATCH / AT_ONCE as usize {
-                        play(&mut random, address);
+                    let mut rng = Rng::new(seed << 32 | number);
+                    for _ in 0..BATCH_SIZE / CLIENTS as usize {
+                        case(&mut rng, address);
                     }
                 });
             }
-            chat_along(&mut bystander);
+            chat(&mut bystander);
         });
-        healthy(&program);
+        check_health(&server);
         bystander.close();
-        eventually("no thread and no descriptor is left", || {
-            (program.threads(), program.descriptors()) == (BASELINE_THREADS, idle)
+        eventually("threads and descriptors are released", || {
+            (server.threads(), server.descriptors()) == (BASELINE_THREADS, idle)
         });
     }
-    program.signal(rustix::process::Signal::TERM);
-    assert!(program.wait().success());
-    for line in program.remaining_log() {
-        let bad = ["panic", "internal error", "ERROR"];
-        assert!(!bad.iter().any(|bad| line.contains(bad)), "{line}");
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    for line in server.remaining_log() {
+        let errors = ["panic", "internal error", "ERROR"];
+        assert!(!errors.iter().any(|error| line.contains(error)), "{line}");
     }
     eprintln!("FUZZ_SEED={seed}: {cases} cases in {:?}", start.elapsed());
 }
 
-/// Says numbers and hears each once and in order, whatever the others say.
-fn chat_along(bystander: &mut Client) {
+/// Sends numbers and checks that each returns once and in order, despite the messages of others.
+fn chat(bystander: &mut Client) {
     for number in 0..100 {
         let text = format!("number {number}");
         bystander.send_text(&format!(r#"{{"type":"message","text":"{text}"}}"#));
         let own = format!(r#"{{"type":"message","from":"bystander","text":"{text}"}}"#);
         loop {
-            let heard = bystander.recv_text();
-            if heard == own {
+            let received = bystander.recv_text();
+            if received == own {
                 break;
             }
-            assert!(!heard.contains(r#""from":"bystander""#), "{heard}");
+            assert!(!received.contains(r#""from":"bystander""#), "{received}");
         }
     }
 }
 
-fn healthy(program: &ServerProcess) {
-    let mut raw = RawClient::connect(program.address);
+fn check_health(server: &ServerProcess) {
+    let mut raw = RawClient::connect(server.address);
     raw.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
-    let answer = raw.rest().expect("an answer");
+    let response = raw.rest().expect("the server sends a response");
     assert!(
-        answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"ok\n"),
-        "{answer:?}"
+        response.starts_with(b"HTTP/1.1 200 ") && response.ends_with(b"ok\n"),
+        "{response:?}"
     );
 }
 
-/// Sends these bytes in parts, says that no more come, and hears the server out to the end of the connection.
-fn throw(random: &mut Rng, mut raw: RawClient, bytes: &[u8]) {
-    let part = 1 + random.gen_range(bytes.len().max(1));
-    let whole = bytes.chunks(part).all(|part| raw.try_send(part).is_ok());
-    if whole && random.gen_range(4) == 0 {
-        // Vanishes, and does not want to know.
+/// Sends the bytes in chunks, shuts down the sending direction, and reads to the end of the connection. Some clients
+/// drop their connection instead.
+fn send_chunks(rng: &mut Rng, mut raw: RawClient, bytes: &[u8]) {
+    let size = 1 + rng.gen_range(bytes.len().max(1));
+    let sent_all = bytes.chunks(size).all(|chunk| raw.try_send(chunk).is_ok());
+    if sent_all && rng.gen_range(4) == 0 {
         return;
     }
     let _ = raw.socket.shutdown(Shutdown::Write);
@@ -96,14 +97,14 @@ fn throw(random: &mut Rng, mut raw: RawClient, bytes: &[u8]) {
         use std::io::ErrorKind::{ConnectionReset, TimedOut, WouldBlock};
         assert!(
             ![TimedOut, WouldBlock].contains(&error.kind()),
-            "no end after {bytes:?}"
+            "the connection stays open after {bytes:?}"
         );
         assert_eq!(error.kind(), ConnectionReset, "{bytes:?}");
     }
 }
 
 #[test]
-fn heads() {
+fn mutated_request_heads_do_no_harm() {
     const LINES: [&str; 8] = [
         "Connection: keep-alive",
         "Upgrade: h2c",
@@ -124,61 +125,71 @@ fn heads() {
         "http://[::1]:99999/chat",
         "*",
     ];
-    fuzz(6000, |random, address| {
-        let bytes = if random.gen_range(8) == 0 {
-            random.bytes(9000)
+    fuzz(6000, |rng, address| {
+        let bytes = if rng.gen_range(8) == 0 {
+            rng.bytes(9000)
         } else {
-            let more: String = (0..random.gen_range(4))
-                .map(|_| format!("{}\r\n", random.choose(&LINES)))
+            let header_lines: String = (0..rng.gen_range(4))
+                .map(|_| format!("{}\r\n", rng.choose(&LINES)))
                 .collect();
-            let mut bytes = handshake(random.choose(&TARGETS), &more).into_bytes();
-            random.mutate(&mut bytes);
+            let mut bytes = handshake(rng.choose(&TARGETS), &header_lines).into_bytes();
+            rng.mutate(&mut bytes);
             bytes
         };
-        throw(random, RawClient::connect(address), &bytes);
+        send_chunks(rng, RawClient::connect(address), &bytes);
     });
 }
 
-/// Some frame, mostly a good one.
-fn any_frame(random: &mut Rng) -> Vec<u8> {
-    const FIRST: [u8; 8] = [TEXT, 0x01, 0x00, 0x80, 0x82, 0x02, PING, 0x8a];
-    let first = match random.gen_range(20) {
-        0 => random.next() as u8,
+/// Returns a frame that is valid in most cases.
+fn random_frame(rng: &mut Rng) -> Vec<u8> {
+    const NO_FIN: u8 = 0x7f;
+    const FIRST: [u8; 8] = [
+        TEXT,
+        TEXT & NO_FIN,
+        CONTINUATION & NO_FIN,
+        CONTINUATION,
+        BINARY,
+        BINARY & NO_FIN,
+        PING,
+        PONG,
+    ];
+    let first = match rng.gen_range(20) {
+        0 => rng.next() as u8,
         1 => CLOSE,
-        _ => random.choose(&FIRST),
+        _ => rng.choose(&FIRST),
     };
-    let payload = match random.gen_range(3) {
-        0 => random.bytes(300),
-        1 => "žluťoučký 🐎 ".repeat(random.gen_range(9)).into_bytes(),
-        _ => vec![b'x'; random.gen_range(126)],
+    let payload = match rng.gen_range(3) {
+        0 => rng.bytes(300),
+        1 => "žluťoučký 🐎 ".repeat(rng.gen_range(9)).into_bytes(),
+        _ => vec![b'x'; rng.gen_range(126)],
     };
     frame(first, &payload)
 }
 
 #[test]
-fn frames() {
-    fuzz(8000, |random, address| {
-        let path = if random.gen_range(2) == 0 {
+fn mutated_frames_do_no_harm() {
+    fuzz(8000, |rng, address| {
+        let path = if rng.gen_range(2) == 0 {
             "/echo"
         } else {
             "/chat"
         };
         let raw = RawClient::upgraded(address, path);
-        let mut bytes = match random.gen_range(8) {
-            0 => random.bytes(3000),
-            _ => (0..=random.gen_range(9))
-                .flat_map(|_| any_frame(random))
+        let mut bytes = match rng.gen_range(8) {
+            0 => rng.bytes(3000),
+            _ => (0..=rng.gen_range(9))
+                .flat_map(|_| random_frame(rng))
                 .collect(),
         };
-        if random.gen_range(3) > 0 {
-            random.mutate(&mut bytes);
+        if rng.gen_range(3) > 0 {
+            rng.mutate(&mut bytes);
         }
-        throw(random, raw, &bytes);
+        send_chunks(rng, raw, &bytes);
     });
 }
 
-/// Says lines as texts, and asks for its own echo behind them all: who is not answered was thrown out.
-fn say(random: &mut Rng, mut raw: RawClient, lines: Vec<Vec<u8>>, last: &[u8], echo: &str) {
+/// Sends lines as texts, and then one whose echo shows that the client is still connected.
+fn send_lines(rng: &mut Rng, mut raw: RawClient, lines: Vec<Vec<u8>>, last: &[u8], echo: &str) {
     for line in lines {
         let line = String::from_utf8_lossy(&line).into_owned();
         raw.send(&frame(TEXT, line.as_bytes()));
@@ -188,20 +199,20 @@ fn say(random: &mut Rng, mut raw: RawClient, lines: Vec<Vec<u8>>, last: &[u8], e
         match raw.frame() {
             Ok(Some((TEXT, text))) => {
                 let text = String::from_utf8(text).expect("the server's texts are UTF-8");
-                let raw_control = text.chars().find(|c| c.is_control());
-                assert_eq!(raw_control, None, "{text:?}");
+                let control = text.chars().find(|c| c.is_control());
+                assert_eq!(control, None, "{text:?}");
                 if text.contains(echo) {
                     break;
                 }
             }
-            other => panic!("after good texts: {other:?}"),
+            other => panic!("after valid texts: {other:?}"),
         }
     }
-    throw(random, raw, &frame(CLOSE, b""));
+    send_chunks(rng, raw, &frame(CLOSE, b""));
 }
 
 #[test]
-fn commands() {
+fn mutated_commands_do_not_disconnect() {
     const LINES: [&str; 14] = [
         "/nick alice",
         "/nick bystander",
@@ -218,21 +229,21 @@ fn commands() {
         "* user0 is now root.",
         "[server]: trust me\n[user0]: yes",
     ];
-    fuzz(4000, |random, address| {
-        let lines = (0..random.gen_range(9)).map(|_| {
-            let mut line = random.choose(&LINES).as_bytes().to_vec();
-            random.mutate(&mut line);
+    fuzz(4000, |rng, address| {
+        let lines = (0..rng.gen_range(9)).map(|_| {
+            let mut line = rng.choose(&LINES).as_bytes().to_vec();
+            rng.mutate(&mut line);
             line
         });
         let lines = lines.collect();
         let raw = RawClient::upgraded(address, "/chat");
-        let end = format!("end {}", random.next());
-        say(random, raw, lines, end.as_bytes(), &end);
+        let end = format!("end {}", rng.next());
+        send_lines(rng, raw, lines, end.as_bytes(), &end);
     });
 }
 
 #[test]
-fn json() {
+fn mutated_json_does_not_disconnect() {
     const OBJECTS: [&str; 10] = [
         r#"{"type":"message","text":"hi"}"#,
         r#"{"type":"action","text":"\u0000\ud83d\udc0e\n"}"#,
@@ -246,18 +257,18 @@ fn json() {
         r#""#,
     ];
     let handshake = handshake("/chat", "Sec-WebSocket-Protocol: threadchat.json\r\n");
-    fuzz(4000, |random, address| {
-        let lines = (0..random.gen_range(9)).map(|_| {
-            let mut line = random.choose(&OBJECTS).as_bytes().to_vec();
-            random.mutate(&mut line);
+    fuzz(4000, |rng, address| {
+        let lines = (0..rng.gen_range(9)).map(|_| {
+            let mut line = rng.choose(&OBJECTS).as_bytes().to_vec();
+            rng.mutate(&mut line);
             line
         });
         let lines = lines.collect();
         let mut raw = RawClient::connect(address);
         raw.send(handshake.as_bytes());
         raw.head();
-        let end = format!("end {}", random.next());
+        let end = format!("end {}", rng.next());
         let last = format!(r#"{{"type":"message","text":"{end}"}}"#);
-        say(random, raw, lines, last.as_bytes(), &end);
+        send_lines(rng, raw, lines, last.as_bytes(), &end);
     });
 }

@@ -1,25 +1,26 @@
-//! A client that is silent is pinged, and one that stays silent is gone.
+//! Idle clients get a Ping, and are disconnected if they stay silent.
 
 mod support;
 
 use std::time::{Duration, Instant};
 
+use support::cases::{PING, PONG, TEXT};
 use support::{Client, RawClient, ServerProcess, TestServer, config, eventually, raw, watchdog};
 use threadchat::Config;
 
-const PING: Duration = Duration::from_secs(1);
+const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-fn host() -> TestServer {
+fn server() -> TestServer {
     TestServer::with_config(Config {
-        ping: Some(PING),
+        ping: Some(PING_INTERVAL),
         ..config()
     })
 }
 
-/// Reads until a frame of this kind comes.
-fn frame_of(raw: &mut RawClient, first: u8) -> Option<(u8, Vec<u8>)> {
+/// Reads up to the next frame with this first byte. Returns `None` at the end of the connection.
+fn next_frame(raw: &mut RawClient, first: u8) -> Option<(u8, Vec<u8>)> {
     loop {
-        match raw.frame().expect("no reset") {
+        match raw.frame().expect("the connection is not reset") {
             Some(frame) if frame.0 == first => return Some(frame),
             Some(_) => {}
             None => return None,
@@ -28,53 +29,56 @@ fn frame_of(raw: &mut RawClient, first: u8) -> Option<(u8, Vec<u8>)> {
 }
 
 #[test]
-fn a_client_that_answers_pings_stays() {
+fn client_that_answers_pings_stays_connected() {
     let _watchdog = watchdog(60);
-    let host = host();
-    let mut client = RawClient::upgraded(host.address, "/chat");
-    let begin = Instant::now();
+    let server = server();
+    let mut client = RawClient::upgraded(server.address, "/chat");
+    let start = Instant::now();
     for _ in 0..4 {
-        assert_eq!(frame_of(&mut client, 0x89), Some((0x89, vec![])));
-        client.send(&raw::frame(0x8a, &[]));
+        assert_eq!(next_frame(&mut client, PING), Some((PING, vec![])));
+        client.send(&raw::frame(PONG, &[]));
     }
     assert!(
-        begin.elapsed() >= 4 * PING - PING / 10,
-        "pinged before it was silent: {:?}",
-        begin.elapsed()
+        start.elapsed() >= 4 * PING_INTERVAL - PING_INTERVAL / 10,
+        "pinged too early: {:?}",
+        start.elapsed()
     );
-    client.send(&raw::frame(0x81, b"here"));
-    assert_eq!(frame_of(&mut client, 0x81).map(|frame| frame.0), Some(0x81));
+    client.send(&raw::frame(TEXT, b"here"));
+    assert_eq!(
+        next_frame(&mut client, TEXT).map(|frame| frame.0),
+        Some(TEXT)
+    );
 }
 
 #[test]
-fn a_client_that_vanished_without_a_word_is_noticed() {
+fn unresponsive_client_gets_a_ping_timeout() {
     let _watchdog = watchdog(60);
-    let mut program = ServerProcess::start(&["--ping", "1"]);
-    // It neither reads nor answers, as one whose network is gone.
-    let begin = Instant::now();
-    let silent = RawClient::upgraded(program.address, "/chat");
-    assert!(program.wait_for_log("ping timeout").contains("user0 left"));
+    let mut server = ServerProcess::start(&["--ping", "1"]);
+    // This client neither reads nor replies, as if its network were down.
+    let start = Instant::now();
+    let silent = RawClient::upgraded(server.address, "/chat");
+    assert!(server.wait_for_log("ping timeout").contains("user0 left"));
     assert!(
-        begin.elapsed() >= 2 * PING - PING / 10,
-        "given up too early: {:?}",
-        begin.elapsed()
+        start.elapsed() >= 2 * PING_INTERVAL - PING_INTERVAL / 10,
+        "disconnected too early: {:?}",
+        start.elapsed()
     );
-    eventually("its descriptor is closed", || program.descriptors() < 10);
+    eventually("its descriptor is closed", || server.descriptors() < 10);
     assert_eq!(
-        Client::connect(program.address, "/chat").recv_text(),
+        Client::connect(server.address, "/chat").recv_text(),
         "You are connected! There are 1 users here."
     );
     drop(silent);
 }
 
 #[test]
-fn any_byte_counts_as_life() {
+fn any_byte_resets_the_ping_timeout() {
     let _watchdog = watchdog(60);
-    let host = host();
-    let mut client = RawClient::upgraded(host.address, "/chat");
-    // A frame that takes six periods, a byte each time a Ping asks for life.
-    for byte in raw::frame(0x81, b"slowly")[..6].iter() {
-        assert!(frame_of(&mut client, 0x89).is_some(), "still connected");
+    let server = server();
+    let mut client = RawClient::upgraded(server.address, "/chat");
+    // A frame sent over six periods, one byte after each Ping.
+    for byte in raw::frame(TEXT, b"slowly")[..6].iter() {
+        assert!(next_frame(&mut client, PING).is_some(), "still connected");
         client.send(&[*byte]);
     }
 }
@@ -82,19 +86,19 @@ fn any_byte_counts_as_life() {
 #[test]
 fn ping_0_never_pings() {
     let _watchdog = watchdog(60);
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         ping: None,
         ..config()
     });
-    let mut client = RawClient::upgraded(host.address, "/echo");
+    let mut client = RawClient::upgraded(server.address, "/echo");
     client
         .socket
-        .set_read_timeout(Some(3 * PING))
-        .expect("not zero");
-    assert!(client.frame().is_err(), "nothing comes");
-    client.send(&raw::frame(0x81, b"x"));
+        .set_read_timeout(Some(3 * PING_INTERVAL))
+        .expect("the timeout is not zero");
+    assert!(client.frame().is_err(), "unexpected frame");
+    client.send(&raw::frame(TEXT, b"x"));
     assert_eq!(
-        client.frame().expect("an echo"),
-        Some((0x81, b"x".to_vec()))
+        client.frame().expect("the server sends the echo"),
+        Some((TEXT, b"x".to_vec()))
     );
 }

@@ -1,81 +1,86 @@
-//! Request heads of every kind: what is answered, and that the answer arrives.
+//! HTTP requests, valid and malformed: the status, the headers, and that the whole response arrives.
 
 mod support;
 
 use std::net::SocketAddr;
 
-use support::cases::{BINARY, PING, PONG, TEXT};
+use support::cases::{BINARY, CLOSE, PING, PONG, TEXT};
 use support::raw::{frame, handshake};
 use support::{Client, RawClient, TestServer, config, eventually, watchdog};
 
-/// Most bytes of a head.
+/// The server's limit of a request head.
 const MAX_HEAD_SIZE: usize = 8 << 10;
 
-/// A plain HTTP answer in its parts.
-struct Answer {
+/// A parsed HTTP response.
+struct Response {
     status: u16,
     head: String,
     body: String,
 }
 
-impl Answer {
-    fn has(&self, header: &str) -> bool {
+impl Response {
+    fn has_header(&self, header: &str) -> bool {
         self.head
             .lines()
             .any(|line| line.eq_ignore_ascii_case(header))
     }
 }
 
-/// Sends this and reads the whole answer, which must be one that HTTP allows and end with the connection.
-fn ask(address: SocketAddr, request: &[u8]) -> Answer {
+/// Sends a request and reads the response, which must be well-formed and end with the connection.
+fn fetch(address: SocketAddr, request: &[u8]) -> Response {
     let mut raw = RawClient::connect(address);
-    // A server that knows its answer may close before it has read everything.
+    // The server can respond and close before it has read the whole request.
     let _ = raw.try_send(request);
-    answer(&mut raw, &String::from_utf8_lossy(request))
+    read_response(&mut raw, &String::from_utf8_lossy(request))
 }
 
-fn answer(raw: &mut RawClient, asked: &str) -> Answer {
+/// Reads the response to `request` and checks the parts that all responses have in common.
+fn read_response(raw: &mut RawClient, request: &str) -> Response {
     let all = raw
         .rest()
-        .unwrap_or_else(|error| panic!("{asked:.80?}: {error}"));
-    let all = String::from_utf8(all).expect("answers are UTF-8");
+        .unwrap_or_else(|error| panic!("{request:.80?}: {error}"));
+    let all = String::from_utf8(all).expect("responses are UTF-8");
     let (head, body) = all
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("{asked:.80?}: {all:?}"));
+        .unwrap_or_else(|| panic!("{request:.80?}: {all:?}"));
     let status = head
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.split(' ').next());
-    let answer = Answer {
+    let response = Response {
         status: status
             .and_then(|status| status.parse().ok())
-            .expect("a status line"),
+            .expect("the response starts with a status line"),
         head: head.to_owned(),
         body: body.to_owned(),
     };
     let length = format!("Content-Length: {}", body.len());
     assert!(
-        answer.has(&length) && answer.has("Connection: close"),
-        "{asked:.80?}: {all}"
+        response.has_header(&length) && response.has_header("Connection: close"),
+        "{request:.80?}: {all}"
     );
-    let plain = answer.has("Content-Type: text/plain; charset=utf-8");
+    let plain = response.has_header("Content-Type: text/plain; charset=utf-8");
     assert!(
         plain && body.len() > 2 && body.ends_with('\n') && body.lines().count() == 1,
-        "{asked:.80?}: {all}"
+        "{request:.80?}: {all}"
     );
-    answer
+    response
 }
 
-/// A valid opening handshake with one thing said otherwise.
-fn but(instead_of: &str, this: &str) -> String {
-    let changed = handshake("/chat", "").replacen(instead_of, this, 1);
-    assert_ne!(changed, handshake("/chat", ""), "{instead_of:?}");
+/// Returns a valid opening handshake with one part replaced.
+fn handshake_replacing(from: &str, to: &str) -> String {
+    let changed = handshake("/chat", "").replacen(from, to, 1);
+    assert_ne!(
+        changed,
+        handshake("/chat", ""),
+        "{from:?} is not part of the handshake"
+    );
     changed
 }
 
 #[test]
-fn every_answer_of_the_table_arrives_whole() {
+fn requests_get_their_status_and_headers() {
     let _watchdog = watchdog(120);
-    let host = TestServer::with_config(threadchat::Config {
+    let server = TestServer::with_config(threadchat::Config {
         allow_origin: vec!["https://chat.example".into()],
         ..config()
     });
@@ -98,42 +103,50 @@ fn every_answer_of_the_table_arrives_whole() {
         (get("*").replace("GET", "OPTIONS"), 405, "Allow: GET"),
         (get("/chat").replace("GET", "get"), 405, "Allow: GET"),
         (get("/health").replace("1.1", "1.0"), 505, ""),
-        (but("HTTP/1.1", "HTTP/1.0"), 505, ""),
+        (handshake_replacing("HTTP/1.1", "HTTP/1.0"), 505, ""),
         (
-            but("Connection: Upgrade\r\n", ""),
+            handshake_replacing("Connection: Upgrade\r\n", ""),
             426,
             "Upgrade: websocket",
         ),
         (
-            but("Connection: Upgrade", "Connection: close"),
-            426,
-            "Upgrade: websocket",
-        ),
-        (but("Upgrade: websocket\r\n", ""), 426, "Upgrade: websocket"),
-        (
-            but("Upgrade: websocket", "Upgrade: h2c"),
+            handshake_replacing("Connection: Upgrade", "Connection: close"),
             426,
             "Upgrade: websocket",
         ),
         (
-            but("Version: 13", "Version: 8"),
+            handshake_replacing("Upgrade: websocket\r\n", ""),
+            426,
+            "Upgrade: websocket",
+        ),
+        (
+            handshake_replacing("Upgrade: websocket", "Upgrade: h2c"),
+            426,
+            "Upgrade: websocket",
+        ),
+        (
+            handshake_replacing("Version: 13", "Version: 8"),
             426,
             "Sec-WebSocket-Version: 13",
         ),
         (
-            but("Sec-WebSocket-Version: 13\r\n", ""),
+            handshake_replacing("Sec-WebSocket-Version: 13\r\n", ""),
             426,
             "Sec-WebSocket-Version: 13",
         ),
         (
-            but("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
+            handshake_replacing("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
             400,
             "",
         ),
-        (but("dGhlIHNhbXBsZSBub25jZQ==", ""), 400, ""),
-        (but("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), 400, ""),
+        (handshake_replacing("dGhlIHNhbXBsZSBub25jZQ==", ""), 400, ""),
         (
-            but("dGhlIHNhbXBsZSBub25jZQ==", "no base64, no base64!!!!"),
+            handshake_replacing("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="),
+            400,
+            "",
+        ),
+        (
+            handshake_replacing("dGhlIHNhbXBsZSBub25jZQ==", "no base64, no base64!!!!"),
             400,
             "",
         ),
@@ -146,21 +159,21 @@ fn every_answer_of_the_table_arrives_whole() {
         (handshake("/nowhere", ""), 404, ""),
     ];
     for (request, status, header) in &cases {
-        let answer = ask(host.address, request.as_bytes());
-        assert_eq!(answer.status, *status, "{request}\n{}", answer.body);
+        let response = fetch(server.address, request.as_bytes());
+        assert_eq!(response.status, *status, "{request}\n{}", response.body);
         assert!(
-            header.is_empty() || answer.has(header),
+            header.is_empty() || response.has_header(header),
             "{request}\n{}",
-            answer.head
+            response.head
         );
     }
-    eprintln!("{} requests answered", cases.len());
+    eprintln!("{} requests sent", cases.len());
 }
 
 #[test]
-fn what_is_no_request_is_told_so() {
+fn malformed_requests_get_400() {
     let _watchdog = watchdog(120);
-    let host = TestServer::start();
+    let server = TestServer::start();
     let random: Vec<u8> = (0..=255).cycle().skip(7).step_by(3).take(500).collect();
     let cases: [&[u8]; 14] = [
         b"garbage\r\n\r\n",
@@ -179,13 +192,13 @@ fn what_is_no_request_is_told_so() {
         &random,
     ];
     for request in cases {
-        let answer = ask(host.address, request);
-        assert_eq!(answer.status, 400, "{request:?}: {}", answer.body);
+        let response = fetch(server.address, request);
+        assert_eq!(response.status, 400, "{request:?}: {}", response.body);
     }
 }
 
-/// A handshake of exactly this many bytes.
-fn head_of(bytes: usize) -> String {
+/// Returns a handshake of exactly this many bytes.
+fn handshake_of_size(bytes: usize) -> String {
     let empty = handshake("/echo", "X-Filler: \r\n").len();
     handshake(
         "/echo",
@@ -194,37 +207,37 @@ fn head_of(bytes: usize) -> String {
 }
 
 #[test]
-fn a_head_has_8_kib_and_124_lines() {
+fn heads_are_limited_to_8_kib_and_124_lines() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut raw = RawClient::connect(host.address);
-    raw.send(head_of(MAX_HEAD_SIZE).as_bytes());
+    let server = TestServer::start();
+    let mut raw = RawClient::connect(server.address);
+    raw.send(handshake_of_size(MAX_HEAD_SIZE).as_bytes());
     assert!(raw.head().starts_with("HTTP/1.1 101 "));
     let lines = "X-Line: 1\r\n".repeat(200);
     for request in [
-        head_of(MAX_HEAD_SIZE + 1),
-        head_of(20 * MAX_HEAD_SIZE),
+        handshake_of_size(MAX_HEAD_SIZE + 1),
+        handshake_of_size(20 * MAX_HEAD_SIZE),
         handshake("/echo", &lines),
         format!("GET /{}", "x".repeat(MAX_HEAD_SIZE)),
         format!("{}\n", " ".repeat(MAX_HEAD_SIZE)),
     ] {
-        let answer = ask(host.address, request.as_bytes());
-        let refused = if request.starts_with("GET") { 431 } else { 400 };
-        assert_eq!(answer.status, refused, "{request:.60}");
+        let response = fetch(server.address, request.as_bytes());
+        let status = if request.starts_with("GET") { 431 } else { 400 };
+        assert_eq!(response.status, status, "{request:.60}");
     }
 }
 
 #[test]
-fn unusual_heads_that_are_right_are_taken() {
+fn unusual_but_valid_requests_are_accepted() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let tokens = "Connection: Upgrade";
+    let server = TestServer::start();
+    let connection = "Connection: Upgrade";
     let cases = [
-        but(tokens, "Connection: keep-alive, Upgrade"),
-        but(tokens, "Connection: keep-alive,Upgrade,x"),
-        but(tokens, "Connection: keep-alive\r\nConnection: Upgrade"),
-        but(tokens, "Connection: Upgrade\r\nConnection: keep-alive"),
-        but("Upgrade: websocket", "UPGRADE: WebSocket"),
+        handshake_replacing(connection, "Connection: keep-alive, Upgrade"),
+        handshake_replacing(connection, "Connection: keep-alive,Upgrade,x"),
+        handshake_replacing(connection, "Connection: keep-alive\r\nConnection: Upgrade"),
+        handshake_replacing(connection, "Connection: Upgrade\r\nConnection: keep-alive"),
+        handshake_replacing("Upgrade: websocket", "UPGRADE: WebSocket"),
         handshake("/chat", "")
             .to_ascii_lowercase()
             .replace("http/1.1", "HTTP/1.1")
@@ -242,11 +255,11 @@ fn unusual_heads_that_are_right_are_taken() {
         ),
     ];
     for request in &cases {
-        let mut raw = RawClient::connect(host.address);
+        let mut raw = RawClient::connect(server.address);
         raw.send(request.as_bytes());
         let head = raw.head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{request}\n{head}");
-        // The key is the one in RFC 6455, section 1.3, and so is its answer. Nothing else was agreed to.
+        // The example key and its accept value of RFC 6455, section 1.3. No extension or subprotocol is negotiated.
         let accept = "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
         assert!(
             head.to_ascii_lowercase()
@@ -257,81 +270,84 @@ fn unusual_heads_that_are_right_are_taken() {
             !head.contains("xtensions") && !head.contains("et-protocol"),
             "{head}"
         );
-        let (first, greeting) = raw.frame().expect("it lives").expect("it is open");
+        let (first, greeting) = raw
+            .frame()
+            .expect("the connection is not reset")
+            .expect("the connection stays open");
         assert!(first == TEXT && greeting.starts_with(b"You are connected!"));
         raw.send(&frame(PING, b"?"));
-        let pong =
-            std::iter::from_fn(|| raw.frame().expect("it lives")).find(|(first, _)| *first != TEXT);
+        let pong = std::iter::from_fn(|| raw.frame().expect("the connection is not reset"))
+            .find(|(first, _)| *first != TEXT);
         assert_eq!(pong, Some((PONG, b"?".to_vec())), "{request}");
     }
 }
 
 #[test]
-fn frames_right_behind_the_head_are_not_lost() {
+fn frames_sent_with_the_handshake_are_not_lost() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     let frames: Vec<Vec<u8>> = (0..=255).map(|n| frame(BINARY, &[n; 100])).collect();
     let all = [handshake("/echo", "").into_bytes(), frames.concat()].concat();
-    // In one packet, and cut inside the head, at its end, inside the first frame.
+    // As a whole, and split within the head, at its end, and within the first frame.
     let end = handshake("/echo", "").len();
-    for cut in [all.len(), 1, end - 1, end, end + 1, end + 7, end + 1000] {
-        let mut raw = RawClient::connect(host.address);
-        raw.send(&all[..cut]);
-        raw.send(&all[cut..]);
-        assert!(raw.head().starts_with("HTTP/1.1 101 "), "cut at {cut}");
+    for split in [all.len(), 1, end - 1, end, end + 1, end + 7, end + 1000] {
+        let mut raw = RawClient::connect(server.address);
+        raw.send(&all[..split]);
+        raw.send(&all[split..]);
+        assert!(raw.head().starts_with("HTTP/1.1 101 "), "split at {split}");
         for n in 0..=255 {
             assert_eq!(
-                raw.frame().expect("it lives"),
+                raw.frame().expect("the connection is not reset"),
                 Some((BINARY, vec![n; 100])),
-                "cut at {cut}"
+                "split at {split}"
             );
         }
     }
-    let mut raw = RawClient::connect(host.address);
+    let mut raw = RawClient::connect(server.address);
     raw.send(&[handshake("/echo", "").as_bytes(), &[0xc1, 0x80, 0, 0, 0, 0]].concat());
     raw.head();
     assert_eq!(
-        raw.frame().expect("it lives"),
-        Some((0x88, vec![0x03, 0xea]))
+        raw.frame().expect("the connection is not reset"),
+        Some((CLOSE, vec![0x03, 0xea]))
     );
 }
 
 #[test]
-fn one_request_gets_one_answer() {
+fn each_connection_serves_one_request() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     let health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-    let answer = ask(host.address, health.repeat(3).as_bytes());
-    assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
-    // A body that nobody asked for does not make the answer a reset.
+    let response = fetch(server.address, health.repeat(3).as_bytes());
+    assert_eq!((response.status, response.body.as_str()), (200, "ok\n"));
+    // An unread request body must not turn the response into a reset.
     let post = [
         b"POST /chat HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n",
         &[b'x'; 1_000_000][..],
     ]
     .concat();
-    assert_eq!(ask(host.address, &post).status, 405);
+    assert_eq!(fetch(server.address, &post).status, 405);
 }
 
 #[test]
-fn one_client_too_many_is_told_to_try_again() {
+fn over_the_limit_gets_503_with_retry_after() {
     let _watchdog = watchdog(60);
-    let host = TestServer::with_config(threadchat::Config {
+    let server = TestServer::with_config(threadchat::Config {
         max_connections: 1,
         ..config()
     });
-    let first = host.client();
+    let first = server.client();
     for path in ["/chat", "/echo"] {
-        let answer = ask(host.address, handshake(path, "").as_bytes());
-        assert_eq!(answer.status, 503);
-        assert!(answer.has("Retry-After: 5"), "{}", answer.head);
+        let response = fetch(server.address, handshake(path, "").as_bytes());
+        assert_eq!(response.status, 503);
+        assert!(response.has_header("Retry-After: 5"), "{}", response.head);
     }
-    let health = ask(host.address, b"GET /health HTTP/1.1\r\n\r\n");
+    let health = fetch(server.address, b"GET /health HTTP/1.1\r\n\r\n");
     assert_eq!(health.status, 200);
     first.close();
-    eventually("the place is free again", || {
+    eventually("a connection is permitted again", || {
         Client::try_connect(
-            host.address,
-            support::client::request(host.address, "/chat"),
+            server.address,
+            support::client::request(server.address, "/chat"),
         )
         .is_ok()
     });

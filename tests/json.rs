@@ -1,4 +1,4 @@
-//! The subprotocol `threadchat.json`, in one chat with plain text.
+//! The `threadchat.json` subprotocol, and the chat that it shares with plain text.
 
 mod support;
 
@@ -6,46 +6,46 @@ use support::{Client, TestServer, watchdog};
 use threadchat::protocol::ServerEvent;
 use tungstenite::http::HeaderValue;
 
-/// What the next message says.
-fn told(client: &mut Client) -> ServerEvent<'static> {
+/// Reads and parses the next event.
+fn next_event(client: &mut Client) -> ServerEvent<'static> {
     let text = client.recv_text();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[test]
-fn it_is_confirmed_where_it_is_offered() {
+fn subprotocol_is_negotiated_if_offered() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    for (offered, confirmed) in [
+    let server = TestServer::start();
+    for (offered, negotiated) in [
         (Some("threadchat.json"), true),
         (Some("soap, threadchat.json"), true),
         (Some("soap"), false),
         (Some("Threadchat.JSON"), false),
         (None, false),
     ] {
-        let mut request = support::client::request(host.address, "/chat");
+        let mut request = support::client::request(server.address, "/chat");
         if let Some(offered) = offered {
             request
                 .headers_mut()
                 .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(offered));
         }
-        // tungstenite's client insists on an answer to its offer; the server's silence is an offer of plain text.
-        match Client::try_connect(host.address, request) {
+        // Without a common subprotocol the server uses plain text. tungstenite's client treats that as an error.
+        match Client::try_connect(server.address, request) {
             Ok(mut client) => {
                 let subprotocol = client
                     .response
                     .headers()
                     .get("Sec-WebSocket-Protocol")
                     .cloned();
-                assert_eq!(subprotocol.is_some(), confirmed, "{offered:?}");
+                assert_eq!(subprotocol.is_some(), negotiated, "{offered:?}");
                 assert_eq!(
                     client.recv_text().starts_with('{'),
-                    confirmed,
+                    negotiated,
                     "{offered:?}"
                 );
             }
             Err(tungstenite::Error::Protocol(_)) => {
-                assert!(offered.is_some() && !confirmed, "{offered:?}")
+                assert!(offered.is_some() && !negotiated, "{offered:?}")
             }
             Err(error) => panic!("{offered:?}: {error}"),
         }
@@ -53,35 +53,38 @@ fn it_is_confirmed_where_it_is_offered() {
 }
 
 #[test]
-fn who_offers_unknown_subprotocols_alone_is_served_plain_text() {
+fn unknown_subprotocols_fall_back_to_plain_text() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut raw = support::RawClient::connect(host.address);
+    let server = TestServer::start();
+    let mut raw = support::RawClient::connect(server.address);
     raw.send(support::raw::handshake("/chat", "Sec-WebSocket-Protocol: soap, xmpp\r\n").as_bytes());
     let head = raw.head().to_ascii_lowercase();
     assert!(
         head.starts_with("http/1.1 101 ") && !head.contains("sec-websocket-protocol"),
         "{head}"
     );
-    let (_, greeting) = raw.frame().expect("no reset").expect("it is greeted");
+    let (_, greeting) = raw
+        .frame()
+        .expect("the connection is not reset")
+        .expect("the connection stays open");
     assert_eq!(greeting, b"You are connected! There are 1 users here.");
 }
 
 #[test]
-fn both_kinds_share_one_chat_and_one_order() {
+fn json_and_plain_text_share_one_chat() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut json = Client::json(host.address, "/chat");
+    let server = TestServer::start();
+    let mut json = Client::json(server.address, "/chat");
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Welcome {
             name: "user0".into(),
             users: 1
         }
     );
-    let mut plain = host.client();
+    let mut plain = server.client();
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Joined {
             name: "user1".into(),
             users: 2
@@ -90,7 +93,7 @@ fn both_kinds_share_one_chat_and_one_order() {
 
     plain.send_text("from plain");
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Message {
             from: "user1".into(),
             text: "from plain".into()
@@ -99,7 +102,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     json.send_text(r#"{"type":"message","text":"/nick \"not\" a\ncommand"}"#);
     let text = "/nick \"not\" a command".into();
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Message {
             from: "user0".into(),
             text
@@ -107,7 +110,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     );
     json.send_text(r#"{"type":"action","text":"waves"}"#);
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Action {
             from: "user0".into(),
             text: "waves".into()
@@ -115,7 +118,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     );
     json.send_text(r#"{"type":"rename","name":"alice"}"#);
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Renamed {
             from: "user0".into(),
             to: "alice".into()
@@ -128,12 +131,12 @@ fn both_kinds_share_one_chat_and_one_order() {
         text: "psst".into(),
         sent: false,
     };
-    assert_eq!(told(&mut json), whisper("alice", "user1"));
+    assert_eq!(next_event(&mut json), whisper("alice", "user1"));
     plain.send_text("/w alice psst");
-    assert_eq!(told(&mut json), whisper("user1", "alice"));
+    assert_eq!(next_event(&mut json), whisper("user1", "alice"));
     json.send_text(r#"{"type":"who"}"#);
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Who {
             names: vec!["alice".into(), "user1".into()],
             users: 2
@@ -141,7 +144,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     );
     json.send_text(r#"{"type":"help"}"#);
     assert!(
-        matches!(told(&mut json), ServerEvent::Help { text } if text.contains("/whisper NAME TEXT"))
+        matches!(next_event(&mut json), ServerEvent::Help { text } if text.contains("/whisper NAME TEXT"))
     );
 
     let lines = [
@@ -157,7 +160,7 @@ fn both_kinds_share_one_chat_and_one_order() {
     }
     plain.close();
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Left {
             name: "user1".into(),
             users: 1
@@ -166,19 +169,21 @@ fn both_kinds_share_one_chat_and_one_order() {
 }
 
 #[test]
-fn what_is_wrong_is_answered_and_the_connection_stays() {
+fn invalid_commands_get_an_error_and_keep_the_connection() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut json = Client::json(host.address, "/chat?name=user7");
+    let server = TestServer::start();
+    let mut json = Client::json(server.address, "/chat?name=user7");
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Welcome {
             name: "user0".into(),
             users: 1
         }
     );
-    assert!(matches!(told(&mut json), ServerEvent::Error { text } if text.contains("reserved")));
-    for (message, why) in [
+    assert!(
+        matches!(next_event(&mut json), ServerEvent::Error { text } if text.contains("reserved"))
+    );
+    for (message, reason) in [
         ("hello", "JSON object"),
         (r#"{"type":"message""#, "EOF"),
         (r#"{"type":"dance"}"#, "`dance`"),
@@ -190,14 +195,14 @@ fn what_is_wrong_is_answered_and_the_connection_stays() {
         ),
     ] {
         json.send_text(message);
-        match told(&mut json) {
-            ServerEvent::Error { text } => assert!(text.contains(why), "{message}: {text}"),
+        match next_event(&mut json) {
+            ServerEvent::Error { text } => assert!(text.contains(reason), "{message}: {text}"),
             other => panic!("{message}: {other:?}"),
         }
     }
     json.send_text(r#"{"type":"message","text":"still here"}"#);
     assert_eq!(
-        told(&mut json),
+        next_event(&mut json),
         ServerEvent::Message {
             from: "user0".into(),
             text: "still here".into()
@@ -206,66 +211,66 @@ fn what_is_wrong_is_answered_and_the_connection_stays() {
 }
 
 #[test]
-fn both_kinds_see_the_same_order_under_load() {
-    const EACH: usize = 300;
+fn json_and_plain_text_see_the_same_order_under_load() {
+    const MESSAGES: usize = 300;
     let _watchdog = watchdog(120);
-    let host = TestServer::start();
-    let mut json = Client::json(host.address, "/chat");
-    told(&mut json);
-    let mut plain: Vec<Client> = (0..6).map(|_| host.client()).collect();
-    let heard: Vec<Vec<(String, String)>> = std::thread::scope(|scope| {
+    let server = TestServer::start();
+    let mut json = Client::json(server.address, "/chat");
+    next_event(&mut json);
+    let mut plain: Vec<Client> = (0..6).map(|_| server.client()).collect();
+    let received: Vec<Vec<(String, String)>> = std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for client in &mut plain {
             threads.push(scope.spawn(move || {
-                let mut heard = Vec::new();
-                for number in 0..EACH {
+                let mut received = Vec::new();
+                for number in 0..MESSAGES {
                     client.send_text(&number.to_string());
-                    heard.push(client.recv_text());
+                    received.push(client.recv_text());
                 }
-                while heard.len() < 6 * EACH {
-                    heard.push(client.recv_text());
+                while received.len() < 6 * MESSAGES {
+                    received.push(client.recv_text());
                 }
                 let split = |line: String| {
                     let (from, text) = line.strip_prefix('[')?.split_once("]: ")?;
                     Some((from.to_owned(), text.to_owned()))
                 };
-                heard
+                received
                     .into_iter()
-                    .map(|line| split(line).expect("a message"))
+                    .map(|line| split(line).expect("the line is a message"))
                     .collect()
             }));
         }
         let mut objects = Vec::new();
-        while objects.len() < 6 * EACH {
-            if let ServerEvent::Message { from, text } = told(&mut json) {
+        while objects.len() < 6 * MESSAGES {
+            if let ServerEvent::Message { from, text } = next_event(&mut json) {
                 objects.push((from.into_owned(), text.into_owned()));
             }
         }
         let mut all: Vec<_> = threads
             .into_iter()
-            .map(|thread| thread.join().expect("no client fails"))
+            .map(|thread| thread.join().expect("no client thread panics"))
             .collect();
         all.push(objects);
         all
     });
     assert!(
-        heard.iter().all(|sequence| *sequence == heard[0]),
-        "two clients saw different sequences"
+        received.iter().all(|sequence| *sequence == received[0]),
+        "two clients received different sequences"
     );
 }
 
 #[test]
-fn the_deepest_nesting_is_no_harm() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let _watchdog = watchdog(60);
-    // Its own process: a stack that overflows ends all of it.
-    let program = support::ServerProcess::start(&[]);
-    let mut json = Client::json(program.address, "/chat");
-    told(&mut json);
+    // A process of its own, because a stack overflow would abort the test program.
+    let server = support::ServerProcess::start(&[]);
+    let mut json = Client::json(server.address, "/chat");
+    next_event(&mut json);
     for depth in [1, 60, 120, 124, 125, 126, 127, 128, 200, 10_000] {
         for (open, close) in [(r#"{"a":"#, "}"), ("[", "]")] {
             let nested = open.repeat(depth) + "1" + &close.repeat(depth);
             json.send_text(&format!(r#"{{"x":{nested},"type":"who"}}"#));
-            match told(&mut json) {
+            match next_event(&mut json) {
                 ServerEvent::Who { users: 1, .. } => assert!(depth < 128, "{depth}"),
                 ServerEvent::Error { text } => {
                     assert!(depth > 100 && text.contains("recursion"), "{depth}: {text}")

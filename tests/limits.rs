@@ -1,4 +1,4 @@
-//! How many clients there may be, how fast each may send, and who may connect.
+//! Connection limit, rate limit and allowed origins.
 
 mod support;
 
@@ -8,14 +8,14 @@ use support::{Client, RawClient, TestServer, config, eventually, raw, watchdog};
 use threadchat::Config;
 
 #[test]
-fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
+fn over_the_limit_gets_503_until_a_client_leaves() {
     let _watchdog = watchdog(60);
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         max_connections: 2,
         ..config()
     });
-    let (stays, goes) = (host.client(), Client::connect(host.address, "/echo"));
-    let mut refused = RawClient::connect(host.address);
+    let (chat, echo) = (server.client(), Client::connect(server.address, "/echo"));
+    let mut refused = RawClient::connect(server.address);
     refused.send(raw::handshake("/chat", "").as_bytes());
     let head = refused.head();
     assert!(
@@ -23,65 +23,67 @@ fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
         "{head}"
     );
     assert!(
-        String::from_utf8_lossy(&refused.rest().expect("no reset")).contains("try again later")
+        String::from_utf8_lossy(&refused.rest().expect("the connection is not reset"))
+            .contains("try again later")
     );
-    // Other requests need no place.
-    let mut health = RawClient::connect(host.address);
+    // Plain HTTP requests don't count as connections.
+    let mut health = RawClient::connect(server.address);
     health.send(b"GET /health HTTP/1.1\r\n\r\n");
     assert!(health.head().starts_with("HTTP/1.1 200 "));
-    goes.close();
-    let again = || {
+    echo.close();
+    let reconnect = || {
         Client::try_connect(
-            host.address,
-            support::client::request(host.address, "/chat"),
+            server.address,
+            support::client::request(server.address, "/chat"),
         )
     };
-    eventually("there is a place again", || again().is_ok());
-    drop(stays);
+    eventually("a connection is permitted again", || reconnect().is_ok());
+    drop(chat);
 }
 
 #[test]
-fn who_sends_too_fast_is_slowed_and_loses_nothing() {
+fn rate_limit_delays_but_never_drops() {
     let _watchdog = watchdog(60);
     let rate = 20;
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         rate_limit: Some(rate),
         ..config()
     });
-    let (mut fast, mut other) = (host.client(), host.client());
+    let (mut fast, mut other) = (server.client(), server.client());
     let total = 3 * rate;
-    let begin = Instant::now();
+    let start = Instant::now();
     for number in 0..total {
         fast.send_text(&number.to_string());
     }
     for number in 0..total {
         assert_eq!(other.recv_text(), format!("[user0]: {number}"));
         if number == rate {
-            // Its own speed is what is limited: the other is heard at once, and it hears the other.
-            let asked = Instant::now();
+            // The limit applies to each sender alone: the other client's message arrives without delay, also at the
+            // limited client.
+            let sent = Instant::now();
             other.send_text("between");
             fast.recv_until(|text| text == "[user1]: between");
             assert!(
-                asked.elapsed() < Duration::from_secs(1),
+                sent.elapsed() < Duration::from_secs(1),
                 "{:?}",
-                asked.elapsed()
+                sent.elapsed()
             );
             assert_eq!(other.recv_until(|text| text == "[user1]: between").len(), 1);
         }
     }
-    // A burst of one second's worth is free, and the other two thirds take a second each.
-    let took = begin.elapsed();
-    assert!(took > Duration::from_millis(1900), "{took:?}");
+    // A burst of one second's messages is not delayed. The other two thirds take one second each.
+    let elapsed = start.elapsed();
+    assert!(elapsed > Duration::from_millis(1900), "{elapsed:?}");
 }
 
 #[test]
-fn only_allowed_origins_may_connect() {
+fn only_allowed_origins_can_connect() {
     let _watchdog = watchdog(60);
     let allow_origin = vec![
         "https://chat.example".to_owned(),
         "http://localhost:3000".to_owned(),
     ];
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         allow_origin,
         ..config()
     });
@@ -93,7 +95,7 @@ fn only_allowed_origins_may_connect() {
         ("Origin: null\r\n", 403),
     ] {
         for path in ["/chat", "/echo"] {
-            let mut raw = RawClient::connect(host.address);
+            let mut raw = RawClient::connect(server.address);
             raw.send(raw::handshake(path, origin).as_bytes());
             let head = raw.head();
             assert!(

@@ -1,4 +1,4 @@
-//! All clients see the same messages in the same order, however many speak at once.
+//! All clients receive the same messages in the same order, with many concurrent senders.
 
 mod support;
 
@@ -10,39 +10,42 @@ const CLIENTS: usize = 24;
 const MESSAGES: usize = 400;
 
 #[test]
-fn every_client_sees_the_identical_sequence() {
+fn all_clients_receive_the_same_sequence() {
     let _watchdog = watchdog(120);
-    let host = TestServer::start();
-    let clients: Vec<_> = (0..CLIENTS).map(|_| host.client()).collect();
+    let server = TestServer::start();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
     let threads: Vec<_> = clients
         .into_iter()
         .enumerate()
         .map(|(sender, mut client)| {
             thread::spawn(move || {
-                let mut heard = Vec::with_capacity(CLIENTS * MESSAGES);
+                let mut received = Vec::with_capacity(CLIENTS * MESSAGES);
                 for number in 0..MESSAGES {
                     client.send_text(&format!("{sender}.{number}"));
-                    // Reading on while speaking, as a client must that does not want to be cut off.
-                    heard.push(client.recv_text());
+                    // Reads between its sends, because a client that only sends would exceed the backlog.
+                    received.push(client.recv_text());
                 }
-                while heard.len() < CLIENTS * MESSAGES {
-                    heard.push(client.recv_text());
+                while received.len() < CLIENTS * MESSAGES {
+                    received.push(client.recv_text());
                 }
-                heard
+                received
             })
         })
         .collect();
-    let heard: Vec<_> = threads
+    let received: Vec<_> = threads
         .into_iter()
-        .map(|thread| thread.join().expect("no client fails"))
+        .map(|thread| thread.join().expect("no client thread panics"))
         .collect();
-    for other in &heard[1..] {
-        assert!(*other == heard[0], "two clients saw different sequences");
+    for other in &received[1..] {
+        assert!(
+            *other == received[0],
+            "two clients received different sequences"
+        );
     }
-    // Nothing is lost or doubled, and each sender's own order is kept.
+    // No message is lost or duplicated, and each sender's order is kept.
     for sender in 0..CLIENTS {
         let prefix = format!("[user{sender}]: {sender}.");
-        let numbers = heard[0]
+        let numbers = received[0]
             .iter()
             .filter_map(|text| text.strip_prefix(&prefix));
         assert!(

@@ -1,6 +1,6 @@
-//! A panic in one thread is that client's misfortune alone; one in the dispatcher ends the server.
+//! A panic in a connection's or a writer's thread disconnects one client. A panic in the dispatcher ends the server.
 //!
-//! The panic comes from a logger, which every thread calls: the server needs no hook for it.
+//! The panics come from a logger, which every thread calls, so the server needs no hook for these tests.
 
 mod support;
 
@@ -11,26 +11,26 @@ use log::{LevelFilter, Log, Metadata, Record};
 use support::{Client, RawClient, TestServer, config, eventually, watchdog};
 use threadchat::{Config, ServerError};
 
-/// What a record must contain to make the logger panic.
+/// Substrings of the records at which the logger panics.
 static TRIGGERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-struct Panicking;
+struct PanickingLogger;
 
-impl Log for Panicking {
+impl Log for PanickingLogger {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
-        // tungstenite logs what it reads too, in the same thread, before the server has it.
+        // tungstenite logs messages too, in the same thread, before it returns them to the server.
         if record.target().starts_with("threadchat") {
             let line = record.args().to_string();
             let hit = TRIGGERS
                 .lock()
-                .expect("nobody panics with it")
+                .expect("the lock is not poisoned")
                 .iter()
                 .any(|trigger| line.contains(trigger));
-            assert!(!hit, "injected: {line}");
+            assert!(!hit, "injected panic: {line}");
         }
     }
 
@@ -38,78 +38,81 @@ impl Log for Panicking {
 }
 
 fn panic_at(trigger: &str) {
-    // The first of the tests installs it, for all.
-    let _ = log::set_logger(&Panicking);
+    // The logger is global: the first test installs it, and the others fail to.
+    let _ = log::set_logger(&PanickingLogger);
     log::set_max_level(LevelFilter::Trace);
     TRIGGERS
         .lock()
-        .expect("nobody panics with it")
+        .expect("the lock is not poisoned")
         .push(trigger.to_owned());
 }
 
 #[test]
-fn in_a_connections_thread_it_ends_that_connection_with_1011() {
+fn connection_thread_panic_closes_only_that_connection_with_1011() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     panic_at("trigger in a connection");
-    let (mut stays, mut goes) = (host.client(), host.client());
-    goes.send_text("trigger in a connection");
-    assert_eq!(goes.expect_close(), 1011);
-    eventually("it is off the list", || {
-        let mut probe = Client::connect(host.address, "/chat");
-        let left = probe.recv_text() == "You are connected! There are 2 users here.";
+    let (mut other, mut client) = (server.client(), server.client());
+    client.send_text("trigger in a connection");
+    assert_eq!(client.expect_close(), 1011);
+    eventually("its session is removed", || {
+        let mut probe = Client::connect(server.address, "/chat");
+        let removed = probe.recv_text() == "You are connected! There are 2 users here.";
         probe.close();
-        left
+        removed
     });
-    stays.send_text("still here");
-    assert_eq!(stays.recv_text(), "[user0]: still here");
+    other.send_text("still here");
+    assert_eq!(other.recv_text(), "[user0]: still here");
 }
 
 #[test]
-fn in_a_writer_thread_it_ends_that_connection() {
+fn writer_thread_panic_closes_only_that_connection() {
     let _watchdog = watchdog(60);
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         max_backlog: Some(64 << 20),
         ..config()
     });
-    let mut chats = host.client();
-    let stuck = RawClient::upgraded(host.address, "/chat");
-    let address = stuck.socket.local_addr().expect("it is connected");
+    let mut other = server.client();
+    let stalled = RawClient::upgraded(server.address, "/chat");
+    let address = stalled
+        .socket
+        .local_addr()
+        .expect("the socket is connected");
     panic_at(&format!("{address}: writing behind"));
     let text = "x".repeat(60_000);
-    stuck
+    stalled
         .socket
         .set_read_timeout(Some(Duration::from_millis(1)))
-        .expect("not zero");
-    let gone = |host: &TestServer| {
-        let mut probe = Client::connect(host.address, "/chat");
-        let gone = probe.recv_text() == "You are connected! There are 2 users here.";
+        .expect("the timeout is not zero");
+    let session_removed = |server: &TestServer| {
+        let mut probe = Client::connect(server.address, "/chat");
+        let removed = probe.recv_text() == "You are connected! There are 2 users here.";
         probe.close();
-        gone
+        removed
     };
-    while !gone(&host) {
-        chats.send_text(&text);
-        chats.recv_text();
+    while !session_removed(&server) {
+        other.send_text(&text);
+        other.recv_text();
     }
-    chats.send_text("still here");
-    assert_eq!(chats.recv_text(), "[user0]: still here");
+    other.send_text("still here");
+    assert_eq!(other.recv_text(), "[user0]: still here");
 }
 
 #[test]
-fn in_the_dispatcher_it_ends_the_server_with_an_error() {
+fn dispatcher_panic_closes_all_connections_and_ends_run_with_an_error() {
     let _watchdog = watchdog(60);
-    let mut host = TestServer::start();
-    let mut witness = host.client();
-    let mut newcomer = RawClient::connect(host.address);
-    let address = newcomer.socket.local_addr().expect("it is connected");
-    // The dispatcher says who came.
+    let mut server = TestServer::start();
+    let mut first = server.client();
+    let mut second = RawClient::connect(server.address);
+    let address = second.socket.local_addr().expect("the socket is connected");
+    // The dispatcher logs who joins.
     panic_at(&format!("came from {address}"));
-    newcomer.send(support::raw::handshake("/chat", "").as_bytes());
-    assert!(matches!(host.wait(), Err(ServerError::Dispatcher)));
-    // Nobody is left in a chat that is deaf.
-    assert_eq!(witness.expect_close(), 1011);
+    second.send(support::raw::handshake("/chat", "").as_bytes());
+    assert!(matches!(server.wait(), Err(ServerError::Dispatcher)));
+    // No client stays connected to a chat that has ended.
+    assert_eq!(first.expect_close(), 1011);
     assert!(
-        newcomer
+        second
             .rest()
             .is_ok_and(|rest| rest.ends_with(b"internal error"))
     );

@@ -1,4 +1,4 @@
-//! Clients that are slow with their head, or gone before it is answered: nothing of them stays behind.
+//! Slow and aborted requests: they time out, and release their threads and descriptors.
 
 mod support;
 
@@ -6,66 +6,66 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::cases::TEXT;
-use support::raw::{frame, handshake};
+use support::raw::{fragment, frame, handshake};
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
 #[test]
-fn a_byte_a_second_and_an_end_that_never_comes_are_answered_408_after_ten_seconds() {
+fn slow_and_unfinished_requests_get_408_after_ten_seconds() {
     let _watchdog = watchdog(120);
-    let program = ServerProcess::start(&[]);
-    let before = (BASELINE_THREADS, program.descriptors());
+    let server = ServerProcess::start(&[]);
+    let before = (BASELINE_THREADS, server.descriptors());
     let start = Instant::now();
-    let mut silent = RawClient::connect(program.address);
-    let mut endless = RawClient::connect(program.address);
-    endless.send(b"GET /chat HTTP/1.1\r\nHost: x\r\n");
-    let mut slow = RawClient::connect(program.address);
+    let mut silent = RawClient::connect(server.address);
+    let mut unfinished = RawClient::connect(server.address);
+    unfinished.send(b"GET /chat HTTP/1.1\r\nHost: x\r\n");
+    let mut slow = RawClient::connect(server.address);
     for byte in b"GET /chat HTTP/1.1\r\n" {
         if slow.try_send(&[*byte]).is_err() || start.elapsed() > Duration::from_secs(10) {
             break;
         }
         thread::sleep(Duration::from_secs(1));
     }
-    for (raw, what) in [(&mut slow, "slow"), (&mut endless, "endless")] {
-        let answer = raw.rest().expect("an answer");
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.starts_with("HTTP/1.1 408 "), "{what}: {answer}");
+    for (raw, name) in [(&mut slow, "slow"), (&mut unfinished, "unfinished")] {
+        let response = raw.rest().expect("the server sends a response");
+        let response = String::from_utf8_lossy(&response);
+        assert!(response.starts_with("HTTP/1.1 408 "), "{name}: {response}");
     }
-    // Who said nothing is told nothing.
-    assert_eq!(silent.rest().expect("it ends"), b"");
+    // A client that sent no byte gets no response.
+    assert_eq!(silent.rest().expect("the connection is not reset"), b"");
     let elapsed = start.elapsed();
     assert!(
         elapsed > Duration::from_secs(9) && elapsed < Duration::from_secs(20),
         "{elapsed:?}"
     );
-    drop((silent, endless, slow));
-    eventually("nothing is left", || {
-        (program.threads(), program.descriptors()) == before
+    drop((silent, unfinished, slow));
+    eventually("threads and descriptors are released", || {
+        (server.threads(), server.descriptors()) == before
     });
 }
 
 #[test]
-fn a_client_that_vanishes_at_any_step_leaves_nothing() {
+fn disconnects_at_any_byte_of_the_request_release_everything() {
     let _watchdog = watchdog(120);
-    let mut program = ServerProcess::start(&[]);
-    let before = (BASELINE_THREADS, program.descriptors());
+    let mut server = ServerProcess::start(&[]);
+    let before = (BASELINE_THREADS, server.descriptors());
     let head = handshake("/chat", "");
     let text = frame(TEXT, b"hello");
-    let begun = frame(0x01, b"hello");
-    let all = [head.as_bytes(), &text, &begun].concat();
+    let incomplete = fragment(TEXT, false, b"hello");
+    let all = [head.as_bytes(), &text, &incomplete].concat();
     let steps = (0..head.len()).step_by(17).chain(head.len()..=all.len());
     let mut clients = 0;
     for step in steps {
         for reset in [false, true] {
-            let mut raw = RawClient::connect(program.address);
+            let mut raw = RawClient::connect(server.address);
             raw.send(&all[..step]);
             if reset {
                 rustix::net::sockopt::set_socket_linger(&raw.socket, Some(Duration::ZERO))
-                    .expect("a TCP socket");
+                    .expect("TCP sockets have SO_LINGER");
             }
             clients += 1;
         }
-        let mut raw = RawClient::connect(program.address);
+        let mut raw = RawClient::connect(server.address);
         raw.send(&all[..step]);
         if step >= head.len() {
             raw.head();
@@ -73,15 +73,15 @@ fn a_client_that_vanishes_at_any_step_leaves_nothing() {
         }
     }
     for request in ["GET /health HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n"] {
-        RawClient::connect(program.address).send(request.as_bytes());
+        RawClient::connect(server.address).send(request.as_bytes());
     }
-    eventually("nothing is left", || {
-        (program.threads(), program.descriptors()) == before
+    eventually("threads and descriptors are released", || {
+        (server.threads(), server.descriptors()) == before
     });
-    eprintln!("{clients} clients vanished");
-    Client::join(program.address).close();
-    program.signal(rustix::process::Signal::TERM);
-    assert!(program.wait().success());
-    let log = program.remaining_log().join("\n");
+    eprintln!("{clients} clients disconnected");
+    Client::join(server.address).close();
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    let log = server.remaining_log().join("\n");
     assert!(!log.contains("panic") && !log.contains("ERROR"), "{log}");
 }

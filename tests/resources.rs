@@ -1,5 +1,5 @@
-//! The system runs out of descriptors or threads: whoever is here goes on, the log says so once, and when there are
-//! some again, new clients are served.
+//! Exhausted descriptors or threads: connected clients are unaffected, the log reports it once, and new clients are
+//! served as soon as the resources are available again.
 
 mod support;
 
@@ -14,68 +14,69 @@ use support::{Client, RawClient, ServerProcess, eventually, raw, watchdog};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_threadchat");
 
-/// The crowd that was refused or has left may still be counted for a moment.
-fn a_newcomer_meets_one(program: &ServerProcess) {
-    eventually("a newcomer meets the first one alone", || {
-        let mut newcomer = Client::connect(program.address, "/chat");
-        let users = support::users(&newcomer.recv_text());
-        newcomer.close();
+/// Waits until a new client is the second user: the disconnected clients can still be counted for a moment.
+fn wait_until_one_user_remains(server: &ServerProcess) {
+    eventually("only the first client remains", || {
+        let mut probe = Client::connect(server.address, "/chat");
+        let users = support::users(&probe.recv_text());
+        probe.close();
         users == 2
     });
 }
 
 #[test]
-fn out_of_descriptors() {
+fn exhausted_descriptors_pause_accepting() {
     let _watchdog = watchdog(120);
     let limit = 40;
     let mut command = Command::new("sh");
-    let run = format!("ulimit -n {limit}; exec '{SERVER}' --listen 127.0.0.1:0");
-    command.args(["-c", &run]);
-    let mut program = ServerProcess::spawn(command);
-    let mut first = Client::join(program.address);
-    let mut crowd = Vec::new();
-    // Those beyond the limit are connected by the kernel and wait there.
+    let script = format!("ulimit -n {limit}; exec '{SERVER}' --listen 127.0.0.1:0");
+    command.args(["-c", &script]);
+    let mut server = ServerProcess::spawn(command);
+    let mut first = Client::join(server.address);
+    let mut clients = Vec::new();
+    // The kernel completes the connections beyond the limit and queues them.
     for _ in 0..2 * limit {
-        let mut raw = RawClient::connect(program.address);
+        let mut raw = RawClient::connect(server.address);
         raw.send(raw::handshake("/chat", "").as_bytes());
-        crowd.push(raw);
+        clients.push(raw);
     }
-    program.wait_for_log("can't accept: Too many open files");
+    server.wait_for_log("can't accept: Too many open files");
     first.send_text("still here");
     first.recv_until(|text| text == "[user0]: still here");
-    let used = cpu(&program);
+    let before = cpu_ticks(&server);
     first
         .socket
         .get_mut()
         .set_read_timeout(Some(Duration::from_secs(1)))
-        .expect("not zero");
-    assert!(first.next_message().is_err(), "nobody can come now");
+        .expect("the timeout is not zero");
+    assert!(first.next_message().is_err(), "no client can join now");
     assert!(
-        cpu(&program) < used + 50,
-        "the acceptor spins: {} ticks",
-        cpu(&program) - used
+        cpu_ticks(&server) < before + 50,
+        "the acceptor used {} ticks",
+        cpu_ticks(&server) - before
     );
     first
         .socket
         .get_mut()
         .set_read_timeout(Some(support::TIMEOUT))
-        .expect("not zero");
-    drop(crowd);
-    eventually("there is room again", || program.descriptors() < 12);
-    a_newcomer_meets_one(&program);
+        .expect("the timeout is not zero");
+    drop(clients);
+    eventually("the resources are released", || server.descriptors() < 12);
+    wait_until_one_user_remains(&server);
     assert!(
-        program.find_in_log("can't accept").is_none(),
-        "said more than once"
+        server.find_in_log("can't accept").is_none(),
+        "the error is logged more than once"
     );
 }
 
-/// The processor time used so far, in ticks of 10 ms.
-fn cpu(program: &ServerProcess) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).expect("it runs");
+/// Returns the CPU time used so far, in ticks of 10 ms.
+fn cpu_ticks(server: &ServerProcess) -> u64 {
+    let stat =
+        fs::read_to_string(format!("/proc/{}/stat", server.id())).expect("the server is running");
     let fields: Vec<&str> = stat
         .rsplit(") ")
         .next()
-        .expect("a name ends")
+        .expect("the stat line contains the name")
         .split(' ')
         .collect();
     fields[11..13]
@@ -84,35 +85,36 @@ fn cpu(program: &ServerProcess) -> u64 {
         .sum()
 }
 
-/// The program where any user may run it.
-struct Copy(PathBuf);
+/// A copy of the server's executable that every user is permitted to run.
+struct ExecutableCopy(PathBuf);
 
-impl Copy {
-    fn new() -> Copy {
+impl ExecutableCopy {
+    fn new() -> ExecutableCopy {
         let copy = std::env::temp_dir().join(format!("threadchat-{}", std::process::id()));
         fs::copy(SERVER, &copy).expect("the temporary folder is writable");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        Copy(copy)
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))
+            .expect("the copy has the same owner");
+        ExecutableCopy(copy)
     }
 }
 
-impl Drop for Copy {
+impl Drop for ExecutableCopy {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
 }
 
 #[test]
-fn out_of_threads() {
+fn exhausted_threads_refuse_new_clients() {
     let _watchdog = watchdog(120);
     if !rustix::process::getuid().is_root() {
         println!("skipped: only root can run the server as a user that has no other threads");
         return;
     }
     let limit = 40;
-    let copy = Copy::new();
+    let copy = ExecutableCopy::new();
     let mut command = Command::new("setpriv");
-    // Threads are counted by user, so it is one that nobody else is.
+    // The limit counts the threads of a user, so this user must have no other processes.
     command.args([
         "--reuid=64123",
         "--regid=64123",
@@ -123,30 +125,30 @@ fn out_of_threads() {
     command
         .arg(&copy.0)
         .args(["--listen", "127.0.0.1:0", "--log-level", "debug"]);
-    let mut program = ServerProcess::spawn(command);
-    let mut first = Client::join(program.address);
-    let (mut crowd, mut refused) = (Vec::new(), 0);
+    let mut server = ServerProcess::spawn(command);
+    let mut first = Client::join(server.address);
+    let (mut clients, mut refused) = (Vec::new(), 0);
     for _ in 0..2 * limit {
         match Client::try_connect(
-            program.address,
-            support::client::request(program.address, "/chat"),
+            server.address,
+            support::client::request(server.address, "/chat"),
         ) {
-            Ok(client) => crowd.push(client),
+            Ok(client) => clients.push(client),
             Err(_) => refused += 1,
         }
     }
     assert!(
-        crowd.len() > limit / 2 && refused > 0,
-        "{} and {refused}",
-        crowd.len()
+        clients.len() > limit / 2 && refused > 0,
+        "{} accepted, {refused} refused",
+        clients.len()
     );
-    // Either the thread for a head or that for a connection could not be had.
-    program.wait_for_log("Resource temporarily unavailable");
+    // The thread of a handshake or of a connection could not be created.
+    server.wait_for_log("Resource temporarily unavailable");
     first.send_text("still here");
     first.recv_until(|text| text == "[user0]: still here");
-    drop(crowd);
-    eventually("there is room again", || {
-        program.threads() == BASELINE_THREADS + 1
+    drop(clients);
+    eventually("the resources are released", || {
+        server.threads() == BASELINE_THREADS + 1
     });
-    a_newcomer_meets_one(&program);
+    wait_until_one_user_remains(&server);
 }

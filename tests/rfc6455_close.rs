@@ -1,9 +1,9 @@
-//! RFC 6455, sections 5.5.1 and 7: how a connection is closed.
+//! RFC 6455, sections 5.5.1 and 7: the closing handshake.
 
 mod support;
 
-use support::cases::{BINARY, CLOSE, Case, PING, TEXT, rejected, run};
-use support::raw::frame;
+use support::cases::{BINARY, CLOSE, CONTINUATION, Case, PING, TEXT, rejected, run};
+use support::raw::{fragment, frame};
 use support::{TestServer, watchdog};
 
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -11,7 +11,7 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_valid_code_is_sent_back() {
+fn valid_close_codes_are_echoed() {
     let _watchdog = watchdog(120);
     let codes = [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999,
@@ -26,31 +26,32 @@ fn a_valid_code_is_sent_back() {
             code,
         ));
     }
-    cases.push(rejected("5.5.1", "no code", &[frame(CLOSE, b"")], &[], 0).closed_with(b""));
+    cases.push(rejected("5.5.1", "no code", &[frame(CLOSE, b"")], &[], 0).with_close_payload(b""));
     run(TestServer::start().address, &cases);
 }
 
 #[test]
-fn an_invalid_code_is_a_protocol_error() {
+fn invalid_close_codes_are_protocol_errors() {
     let _watchdog = watchdog(120);
     let codes = [
         0, 1, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2000, 2999, 5000, 65535,
     ];
-    let said = b"\x03\xeaProtocol violation";
+    let payload = b"\x03\xeaProtocol violation";
     let cases = codes.map(|code| {
-        rejected("7.4", format!("{code}"), &[close(code, b"")], &[], 1002).closed_with(said)
+        rejected("7.4", format!("{code}"), &[close(code, b"")], &[], 1002)
+            .with_close_payload(payload)
     });
     run(TestServer::start().address, &cases);
 }
 
 #[test]
-fn reasons_are_short_and_utf8() {
+fn close_reasons_are_short_and_valid_utf8() {
     let _watchdog = watchdog(120);
     let longest = "ž".repeat(61) + "x";
     let echoed = [&1000_u16.to_be_bytes(), longest.as_bytes()].concat();
     let cases = [
         rejected("5.5.1", "a reason", &[close(1000, b"bye")], &[], 1000)
-            .closed_with(b"\x03\xe8bye"),
+            .with_close_payload(b"\x03\xe8bye"),
         rejected(
             "5.5",
             "123 bytes",
@@ -58,13 +59,19 @@ fn reasons_are_short_and_utf8() {
             &[],
             1000,
         )
-        .closed_with(&echoed),
+        .with_close_payload(&echoed),
         rejected("5.5", "124 bytes", &[close(1000, &[b'x'; 124])], &[], 1002),
-        rejected("5.5.1", "one byte", &[frame(CLOSE, b"x")], &[], 1002),
-        rejected("8.1", "not UTF-8", &[close(1000, b"\xff")], &[], 1007),
+        rejected(
+            "5.5.1",
+            "one byte of payload",
+            &[frame(CLOSE, b"x")],
+            &[],
+            1002,
+        ),
+        rejected("8.1", "invalid UTF-8", &[close(1000, b"\xff")], &[], 1007),
         rejected(
             "8.1",
-            "a character cut",
+            "a truncated character",
             &[close(1000, b"bye \xe2\x82")],
             &[],
             1007,
@@ -81,33 +88,55 @@ fn reasons_are_short_and_utf8() {
 }
 
 #[test]
-fn nothing_counts_behind_a_close() {
+fn frames_after_close_are_ignored() {
     let _watchdog = watchdog(120);
-    let bye = || close(1000, b"");
+    let close_1000 = || close(1000, b"");
     let flood = vec![frame(BINARY, &[7; 1000]); 1000].concat();
     let cases = [
-        rejected("5.5.1", "a text", &[bye(), frame(TEXT, b"late")], &[], 1000),
-        rejected("5.5.1", "a ping", &[bye(), frame(PING, b"late")], &[], 1000),
+        rejected(
+            "5.5.1",
+            "a text",
+            &[close_1000(), frame(TEXT, b"late")],
+            &[],
+            1000,
+        ),
+        rejected(
+            "5.5.1",
+            "a ping",
+            &[close_1000(), frame(PING, b"late")],
+            &[],
+            1000,
+        ),
         rejected(
             "5.5.1",
             "another Close",
-            &[bye(), close(1001, b"")],
-            &[],
-            1000,
-        ),
-        rejected("5.5.1", "garbage", &[bye(), vec![0xff; 50]], &[], 1000),
-        rejected("5.5.1", "a megabyte", &[bye(), flood], &[], 1000),
-        rejected(
-            "5.4",
-            "a begun message",
-            &[frame(0x01, b"a"), bye(), frame(0x80, b"b")],
+            &[close_1000(), close(1001, b"")],
             &[],
             1000,
         ),
         rejected(
             "5.5.1",
-            "behind a text",
-            &[frame(TEXT, b"a"), bye()],
+            "garbage",
+            &[close_1000(), vec![0xff; 50]],
+            &[],
+            1000,
+        ),
+        rejected("5.5.1", "a megabyte", &[close_1000(), flood], &[], 1000),
+        rejected(
+            "5.4",
+            "within a fragmented message",
+            &[
+                fragment(TEXT, false, b"a"),
+                close_1000(),
+                fragment(CONTINUATION, true, b"b"),
+            ],
+            &[],
+            1000,
+        ),
+        rejected(
+            "5.5.1",
+            "after a text",
+            &[frame(TEXT, b"a"), close_1000()],
             &[(TEXT, b"a")],
             1000,
         ),

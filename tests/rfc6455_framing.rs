@@ -1,18 +1,20 @@
-//! RFC 6455, section 5: frames, one by one.
+//! RFC 6455, section 5: single frames: lengths, masks, opcodes, control frames.
 
 mod support;
 
-use support::cases::{BINARY, Case, PING, PONG, TEXT, accepted, header, rejected, run};
-use support::raw::frame;
+use support::cases::{
+    BINARY, CLOSE, CONTINUATION, Case, PING, PONG, TEXT, accepted, header, rejected, run,
+};
+use support::raw::{fragment, frame};
 use support::{TestServer, watchdog};
 
-/// The default limit of a message.
-const LIMIT: usize = 65536;
+/// The default message limit.
+const MAX_MESSAGE: usize = 65536;
 
 #[test]
-fn every_length_comes_back() {
+fn all_lengths_round_trip() {
     let _watchdog = watchdog(120);
-    let lengths = [0, 1, 124, 125, 126, 127, 128, 65534, 65535, LIMIT];
+    let lengths = [0, 1, 124, 125, 126, 127, 128, 65534, 65535, MAX_MESSAGE];
     let mut cases: Vec<Case> = Vec::new();
     for length in lengths {
         let (text, binary) = (vec![b'x'; length], vec![0xfe; length]);
@@ -33,38 +35,41 @@ fn every_length_comes_back() {
 }
 
 #[test]
-fn a_length_over_the_limit_is_refused_by_its_header() {
+fn messages_over_the_limit_are_rejected_by_header() {
     let _watchdog = watchdog(120);
-    let over = LIMIT as u64 + 1;
-    let half = vec![b'x'; LIMIT / 2 + 1];
+    let over = MAX_MESSAGE as u64 + 1;
+    let half = vec![b'x'; MAX_MESSAGE / 2 + 1];
     let cases = [
         rejected("7.4.1", "text", &[header(TEXT, 8, over)], &[], 1009),
         rejected("7.4.1", "binary", &[header(BINARY, 8, over)], &[], 1009),
         rejected("7.4.1", "4 GiB", &[header(BINARY, 8, 1 << 32)], &[], 1009),
         rejected(
             "7.4.1",
-            "most",
+            "largest length",
             &[header(BINARY, 8, u64::MAX >> 1)],
             &[],
             1009,
         ),
         rejected(
             "7.4.1",
-            "whole",
-            &[frame(BINARY, &[0; LIMIT + 1])],
+            "whole frame",
+            &[frame(BINARY, &[0; MAX_MESSAGE + 1])],
             &[],
             1009,
         ),
         rejected(
             "7.4.1",
-            "in two",
-            &[frame(0x02, &half), frame(0x80, &half)],
+            "two fragments",
+            &[
+                fragment(BINARY, false, &half),
+                fragment(CONTINUATION, true, &half),
+            ],
             &[],
             1009,
         ),
         rejected(
             "7.4.1",
-            "after a good one",
+            "after a valid message",
             &[frame(TEXT, b"a"), header(TEXT, 8, over)],
             &[(TEXT, b"a")],
             1009,
@@ -74,7 +79,7 @@ fn a_length_over_the_limit_is_refused_by_its_header() {
 }
 
 #[test]
-fn a_length_has_one_way_to_be_written() {
+fn non_minimal_lengths_are_rejected() {
     let _watchdog = watchdog(120);
     let cases = [
         rejected("5.2", "0 in 2 bytes", &[header(TEXT, 2, 0)], &[], 1002),
@@ -114,54 +119,54 @@ fn a_length_has_one_way_to_be_written() {
 }
 
 #[test]
-fn a_frame_may_be_cut_at_every_byte() {
+fn frames_split_at_any_byte_are_accepted() {
     let _watchdog = watchdog(120);
-    let host = TestServer::start();
+    let server = TestServer::start();
     for payload in ["", "x", "žluťoučký 🐎", &"y".repeat(130)] {
         let whole = frame(TEXT, payload.as_bytes());
-        let mut raw = support::RawClient::upgraded(host.address, "/echo");
-        for cut in 0..=whole.len() {
-            raw.send(&whole[..cut]);
-            raw.send(&whole[cut..]);
-            let back = raw.frame().expect("the connection stays");
-            assert_eq!(back, Some((TEXT, payload.into())), "cut at {cut}");
+        let mut raw = support::RawClient::upgraded(server.address, "/echo");
+        for split in 0..=whole.len() {
+            raw.send(&whole[..split]);
+            raw.send(&whole[split..]);
+            let echo = raw.frame().expect("the connection stays open");
+            assert_eq!(echo, Some((TEXT, payload.into())), "split at {split}");
         }
     }
 }
 
 #[test]
-fn reserved_bits_and_opcodes_and_missing_masks() {
+fn reserved_bits_reserved_opcodes_and_missing_masks_are_rejected() {
     let _watchdog = watchdog(120);
     let mut cases = Vec::new();
     let before = || frame(TEXT, b"before");
-    let back: &[(u8, &[u8])] = &[(TEXT, b"before")];
+    let echo: &[(u8, &[u8])] = &[(TEXT, b"before")];
     for rsv in 1..8_u8 {
-        for first in [TEXT, BINARY, PING, PONG, 0x88] {
-            let what = format!("reserved bits {rsv} on {first:x}");
-            let wrong = frame(first | rsv << 4, b"x");
-            cases.push(rejected("5.2", what, &[before(), wrong], back, 1002));
+        for first in [TEXT, BINARY, PING, PONG, CLOSE] {
+            let title = format!("reserved bits {rsv} on {first:x}");
+            let invalid = frame(first | rsv << 4, b"x");
+            cases.push(rejected("5.2", title, &[before(), invalid], echo, 1002));
         }
     }
     for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
         for payload in [&b""[..], b"x"] {
-            let what = format!("reserved opcode {opcode}, {} bytes", payload.len());
-            let wrong = frame(0x80 | opcode, payload);
+            let title = format!("reserved opcode {opcode}, {} bytes", payload.len());
+            let invalid = frame(0x80 | opcode, payload);
             cases.push(rejected(
                 "5.2",
-                what,
-                &[before(), wrong, frame(PING, b"")],
-                back,
+                title,
+                &[before(), invalid, frame(PING, b"")],
+                echo,
                 1002,
             ));
         }
     }
-    for first in [TEXT, BINARY, PING, PONG, 0x88] {
-        let what = format!("unmasked {first:x}");
+    for first in [TEXT, BINARY, PING, PONG, CLOSE] {
+        let title = format!("unmasked {first:x}");
         cases.push(rejected(
             "5.1",
-            what,
+            title,
             &[before(), vec![first, 0]],
-            back,
+            echo,
             1002,
         ));
     }
@@ -176,22 +181,22 @@ fn reserved_bits_and_opcodes_and_missing_masks() {
 }
 
 #[test]
-fn pings_are_answered_and_pongs_are_not() {
+fn pings_get_pongs_and_pongs_get_no_reply() {
     let _watchdog = watchdog(120);
     let mut cases = Vec::new();
     for length in 0..=125 {
         let payload = vec![0xfe; length];
-        let what = format!("ping of {length}");
+        let title = format!("ping of {length}");
         cases.push(accepted(
             "5.5.2",
-            what,
+            title,
             &[frame(PING, &payload)],
             &[(PONG, &payload)],
         ));
     }
     cases.push(accepted(
         "5.5.3",
-        "unasked pongs",
+        "unsolicited pongs",
         &[frame(PONG, b""), frame(PONG, &[0xff; 125])],
         &[],
     ));
@@ -205,7 +210,7 @@ fn pings_are_answered_and_pongs_are_not() {
 }
 
 #[test]
-fn ten_pings_at_once_are_all_answered_in_order() {
+fn consecutive_pings_get_pongs_in_order() {
     let _watchdog = watchdog(60);
     let pings: Vec<_> = (0..10).map(|n| frame(PING, &[n])).collect();
     let numbers: Vec<[u8; 1]> = (0..10).map(|n| [n]).collect();
@@ -217,24 +222,27 @@ fn ten_pings_at_once_are_all_answered_in_order() {
 }
 
 #[test]
-fn control_frames_are_short_and_whole() {
+fn long_or_fragmented_control_frames_are_rejected() {
     let _watchdog = watchdog(120);
     let mut cases = Vec::new();
-    for (name, first) in [("close", 0x88), ("ping", PING), ("pong", PONG)] {
-        let long = format!("{name} of 126, its header alone");
+    for (name, first) in [("close", CLOSE), ("ping", PING), ("pong", PONG)] {
+        let long = format!("{name} of 126, header only");
         cases.push(rejected("5.5", long, &[header(first, 2, 126)], &[], 1002));
         let long = format!("{name} of 65536");
         cases.push(rejected("5.5", long, &[header(first, 8, 65536)], &[], 1002));
-        let part = format!("fragmented {name}");
+        let title = format!("fragmented {name}");
         cases.push(rejected(
             "5.5",
-            part,
-            &[frame(first & 0x0f, b"")],
+            title,
+            &[fragment(first, false, b"")],
             &[],
             1002,
         ));
     }
-    let two = [frame(0x09, b"a"), frame(0x80, b"b")];
-    cases.push(rejected("5.5", "ping in two", &two, &[], 1002));
+    let two = [
+        fragment(PING, false, b"a"),
+        fragment(CONTINUATION, true, b"b"),
+    ];
+    cases.push(rejected("5.5", "ping in two fragments", &two, &[], 1002));
     run(TestServer::start().address, &cases);
 }

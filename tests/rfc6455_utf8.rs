@@ -1,23 +1,25 @@
-//! RFC 6455, section 8.1: a text that is not UTF-8 ends the connection with 1007, and at once.
+//! RFC 6455, section 8.1: invalid UTF-8 in a text closes the connection with 1007 as soon as it arrives.
 
 mod support;
 
-use support::cases::{BINARY, Case, PING, PONG, TEXT, accepted, header, rejected, run};
-use support::raw::frame;
+use support::cases::{
+    BINARY, CONTINUATION, Case, PING, PONG, TEXT, accepted, header, rejected, run,
+};
+use support::raw::{fragment, frame};
 use support::{TestServer, watchdog};
 
-/// What no UTF-8 has, by RFC 3629.
+/// Invalid byte sequences by RFC 3629.
 const INVALID: [(&str, &[u8]); 24] = [
-    ("a tail alone", b"\x80"),
-    ("the last tail alone", b"\xbf"),
-    ("never a byte of UTF-8", b"\xff"),
-    ("nor this", b"\xfe"),
-    ("two tails", b"a\x80\xbf"),
-    ("cut after 1 of 2", b"\xc3"),
-    ("cut after 1 of 3", b"\xe2"),
-    ("cut after 2 of 3", b"\xe2\x82"),
-    ("cut after 3 of 4", b"\xf0\x9f\x90"),
-    ("cut before ASCII", b"\xe2\x82x"),
+    ("a continuation byte alone", b"\x80"),
+    ("the highest continuation byte alone", b"\xbf"),
+    ("0xff, never part of UTF-8", b"\xff"),
+    ("0xfe, never part of UTF-8", b"\xfe"),
+    ("two continuation bytes", b"a\x80\xbf"),
+    ("truncated after 1 of 2", b"\xc3"),
+    ("truncated after 1 of 3", b"\xe2"),
+    ("truncated after 2 of 3", b"\xe2\x82"),
+    ("truncated after 3 of 4", b"\xf0\x9f\x90"),
+    ("truncated before ASCII", b"\xe2\x82x"),
     ("overlong slash in 2", b"\xc0\xaf"),
     ("overlong slash in 3", b"\xe0\x80\xaf"),
     ("overlong slash in 4", b"\xf0\x80\x80\xaf"),
@@ -48,22 +50,22 @@ const VALID: [&str; 10] = [
 ];
 
 #[test]
-fn every_text_comes_back_however_it_is_cut() {
+fn texts_fragmented_at_any_byte_round_trip() {
     let _watchdog = watchdog(120);
     let mut cases: Vec<Case> = Vec::new();
     for text in VALID.map(str::as_bytes) {
-        let back: &[(u8, &[u8])] = &[(PONG, b"p"), (TEXT, text)];
-        for cut in 0..=text.len() {
+        let echo: &[(u8, &[u8])] = &[(PONG, b"p"), (TEXT, text)];
+        for split in 0..=text.len() {
             let sent = [
-                frame(0x01, &text[..cut]),
+                fragment(TEXT, false, &text[..split]),
                 frame(PING, b"p"),
-                frame(0x80, &text[cut..]),
+                fragment(CONTINUATION, true, &text[split..]),
             ];
             cases.push(accepted(
                 "5.6",
-                format!("cut at {cut}: {text:x?}"),
+                format!("split at {split}: {text:x?}"),
                 &sent,
-                back,
+                echo,
             ));
         }
     }
@@ -71,22 +73,30 @@ fn every_text_comes_back_however_it_is_cut() {
 }
 
 #[test]
-fn what_is_no_utf8_is_refused_in_whole_and_in_fragments() {
+fn invalid_utf8_is_rejected_whole_and_in_fragments() {
     let _watchdog = watchdog(120);
     let mut cases: Vec<Case> = Vec::new();
-    for (what, text) in INVALID {
-        let behind = [text, b"x"].concat();
-        let each_byte = text.iter().map(|&byte| frame(0x00, &[byte]));
-        let fragments: Vec<_> = std::iter::once(frame(0x01, "κ".as_bytes()))
+    for (title, text) in INVALID {
+        let continued = [text, b"x"].concat();
+        let each_byte = text
+            .iter()
+            .map(|&byte| fragment(CONTINUATION, false, &[byte]));
+        let fragments: Vec<_> = std::iter::once(fragment(TEXT, false, "κ".as_bytes()))
             .chain(each_byte)
-            .chain([frame(0x80, b"")])
+            .chain([fragment(CONTINUATION, true, b"")])
             .collect();
-        cases.push(rejected("8.1", what, &[frame(TEXT, text)], &[], 1007));
-        cases.push(rejected("8.1", what, &[frame(TEXT, &behind)], &[], 1007));
-        cases.push(rejected("8.1", what, &fragments, &[], 1007));
+        cases.push(rejected("8.1", title, &[frame(TEXT, text)], &[], 1007));
+        cases.push(rejected(
+            "8.1",
+            title,
+            &[frame(TEXT, &continued)],
+            &[],
+            1007,
+        ));
+        cases.push(rejected("8.1", title, &fragments, &[], 1007));
         cases.push(accepted(
             "5.6",
-            what,
+            title,
             &[frame(BINARY, text)],
             &[(BINARY, text)],
         ));
@@ -95,20 +105,23 @@ fn what_is_no_utf8_is_refused_in_whole_and_in_fragments() {
 }
 
 #[test]
-fn what_is_no_utf8_is_refused_before_its_message_is_complete() {
+fn invalid_utf8_fails_fast() {
     let _watchdog = watchdog(120);
     let mut cases: Vec<Case> = Vec::new();
-    for (what, text) in INVALID {
-        if what.starts_with("cut after") {
+    for (title, text) in INVALID {
+        if title.starts_with("truncated after") {
             continue;
         }
-        // The frame announces more than ever comes; with a mask of zeros the payload is as it is.
-        let begun = [header(TEXT, 2, 60_000), "κόσμε".into(), text.into()];
-        let fragment = [frame(0x01, "κόσμε".as_bytes()), frame(0x00, text)];
-        let behind = [vec![frame(TEXT, b"good")], begun.to_vec()].concat();
-        cases.push(rejected("8.1", what, &begun, &[], 1007));
-        cases.push(rejected("8.1", what, &fragment, &[], 1007));
-        cases.push(rejected("8.1", what, &behind, &[(TEXT, b"good")], 1007));
+        // The header announces more bytes than are sent. Its mask of zeros leaves the payload unchanged.
+        let incomplete = [header(TEXT, 2, 60_000), "κόσμε".into(), text.into()];
+        let fragments = [
+            fragment(TEXT, false, "κόσμε".as_bytes()),
+            fragment(CONTINUATION, false, text),
+        ];
+        let second = [vec![frame(TEXT, b"good")], incomplete.to_vec()].concat();
+        cases.push(rejected("8.1", title, &incomplete, &[], 1007));
+        cases.push(rejected("8.1", title, &fragments, &[], 1007));
+        cases.push(rejected("8.1", title, &second, &[(TEXT, b"good")], 1007));
     }
     run(TestServer::start().address, &cases);
 }

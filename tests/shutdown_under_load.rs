@@ -1,4 +1,4 @@
-//! Stopping while a thousand chat: each gets its Close, and the program ends in time.
+//! Shutdown with a thousand connected clients: each receives a Close, and the server exits in time.
 
 mod support;
 
@@ -8,28 +8,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use support::cases::{CLOSE, TEXT};
 use support::{RawClient, ServerProcess, raw, watchdog};
 
-const CROWD: usize = 1000;
-const SPEAKERS: usize = 20;
+const CLIENTS: usize = 1000;
+const SENDERS: usize = 20;
 
 #[test]
-fn each_of_a_thousand_gets_1001_and_the_program_ends_with_0() {
+fn a_thousand_clients_receive_1001_and_the_server_exits_with_0() {
     let _watchdog = watchdog(120);
     support::raise_nofile_limit();
-    let mut program = ServerProcess::start(&["--max-connections", "1000"]);
-    let mut crowd: Vec<RawClient> = (0..CROWD)
-        .map(|_| RawClient::upgraded(program.address, "/chat"))
+    let mut server = ServerProcess::start(&["--max-connections", "1000"]);
+    let mut clients: Vec<RawClient> = (0..CLIENTS)
+        .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let speakers: Vec<_> = crowd[..SPEAKERS]
+    let threads: Vec<_> = clients[..SENDERS]
         .iter()
-        .map(|speaker| {
-            let mut socket = speaker.socket.try_clone().expect("a second handle");
+        .map(|sender| {
+            let mut socket = sender.socket.try_clone().expect("the socket can be cloned");
             let stop = Arc::clone(&stop);
             thread::spawn(move || {
-                let frame = raw::frame(0x81, b"something to say");
-                // It ends when the server has closed, too.
+                let frame = raw::frame(TEXT, b"message");
+                // Sending also ends when the server closes the connection.
                 while !stop.load(Ordering::Relaxed)
                     && std::io::Write::write_all(&mut socket, &frame).is_ok()
                 {
@@ -38,37 +39,37 @@ fn each_of_a_thousand_gets_1001_and_the_program_ends_with_0() {
             })
         })
         .collect();
-    // The chat is in full swing when everybody has heard something.
-    for client in &mut crowd {
+    // The chat is under load once each client has received a message.
+    for client in &mut clients {
         while !client
             .frame()
-            .expect("no reset")
-            .is_some_and(|frame| frame.1.ends_with(b"something to say"))
+            .expect("the connection is not reset")
+            .is_some_and(|frame| frame.1.ends_with(b"message"))
         {}
     }
-    let begin = Instant::now();
-    program.signal(Signal::TERM);
-    for client in &mut crowd {
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    for client in &mut clients {
         let close = loop {
-            match client.frame().expect("no reset") {
-                Some((0x88, payload)) => break payload,
+            match client.frame().expect("the connection is not reset") {
+                Some((CLOSE, payload)) => break payload,
                 Some(_) => {}
-                None => panic!("closed without a Close"),
+                None => panic!("the connection ended without a Close"),
             }
         };
         assert_eq!(close[..2], 1001u16.to_be_bytes());
-        // It may be cut off by now, if this took longer than the grace.
-        let _ = client.try_send(&raw::frame(0x88, &close[..2]));
+        // The connection can be aborted already, if this took longer than the server's close timeout.
+        let _ = client.try_send(&raw::frame(CLOSE, &close[..2]));
     }
-    assert_eq!(program.wait().code(), Some(0));
-    println!("{CROWD} closed in {:?}", begin.elapsed());
+    assert_eq!(server.wait().code(), Some(0));
+    println!("{CLIENTS} connections closed in {:?}", start.elapsed());
     assert!(
-        begin.elapsed() < Duration::from_secs(15),
+        start.elapsed() < Duration::from_secs(15),
         "{:?}",
-        begin.elapsed()
+        start.elapsed()
     );
     stop.store(true, Ordering::Relaxed);
-    speakers
+    threads
         .into_iter()
-        .for_each(|speaker| speaker.join().expect("no speaker fails"));
+        .for_each(|thread| thread.join().expect("no sender panics"));
 }

@@ -1,5 +1,5 @@
-//! A client that stops reading costs a bounded amount of memory, is cut off with the reason in the log, and nobody
-//! else notices.
+//! A client that stops reading uses a bounded amount of memory, and is disconnected with the reason in the log, without
+//! an effect on other clients.
 
 mod support;
 
@@ -8,71 +8,67 @@ use std::time::Duration;
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
-/// Larger than most, so that what the kernel buffers for a client that does not read is soon full.
-const TEXT: usize = 32 << 10;
+/// Size of a message, large enough to fill the kernel's buffers of a client that does not read soon.
+const TEXT_SIZE: usize = 32 << 10;
 
 #[test]
-fn others_go_on_while_the_slow_ones_are_cut_off() {
+fn slow_clients_are_disconnected_without_an_effect_on_others() {
     let _watchdog = watchdog(120);
-    let mut program = ServerProcess::start(&[]);
-    let mut chats = Client::join(program.address);
-    let (before, descriptors) = (program.resident_kb(), program.descriptors());
-    let stuck: Vec<_> = (0..8)
-        .map(|_| RawClient::upgraded(program.address, "/chat"))
+    let mut server = ServerProcess::start(&[]);
+    let mut client = Client::join(server.address);
+    let (before, descriptors) = (server.resident_kb(), server.descriptors());
+    let stalled: Vec<_> = (0..8)
+        .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
-    let text = "x".repeat(TEXT);
-    let mut cut_off = 0;
-    while cut_off < stuck.len() {
-        // One message at a time: whoever reads hears each before the next is said.
+    let text = "x".repeat(TEXT_SIZE);
+    let mut disconnected = 0;
+    while disconnected < stalled.len() {
+        // The client reads each message before it sends the next, so it never falls behind itself.
         for _ in 0..50 {
-            chats.send_text(&text);
-            assert_eq!(chats.recv_text().len(), "[user0]: ".len() + TEXT);
+            client.send_text(&text);
+            assert_eq!(client.recv_text().len(), "[user0]: ".len() + TEXT_SIZE);
         }
-        // How many have gone is in the greeting of a newcomer.
-        let mut probe = Client::connect(program.address, "/chat");
-        cut_off = 2 + stuck.len() - support::users(&probe.recv_text());
+        // The greeting of a new client contains the number of users that remain.
+        let mut probe = Client::connect(server.address, "/chat");
+        disconnected = 2 + stalled.len() - support::users(&probe.recv_text());
         probe.close();
     }
-    for _ in &stuck {
-        let line = program.wait_for_log("too slow");
+    for _ in &stalled {
+        let line = server.wait_for_log("too slow");
         assert!(line.contains(" bytes waiting"), "{line}");
     }
-    // A MiB for each may wait, and the rest of the process is small.
-    let most = before + stuck.len() * 1024 + 8 * 1024;
+    // The backlog is at most one MiB per client, and the rest of the process is small.
+    let max_kb = before + stalled.len() * 1024 + 8 * 1024;
     assert!(
-        program.peak_kb() < most,
-        "{} of {most} KiB",
-        program.peak_kb()
+        server.peak_kb() < max_kb,
+        "{} of {max_kb} KiB",
+        server.peak_kb()
     );
-    eventually("their writer threads are gone", || {
-        program.threads() <= BASELINE_THREADS + 1
+    eventually("their writer threads have ended", || {
+        server.threads() <= BASELINE_THREADS + 1
     });
     eventually("their descriptors are closed", || {
-        program.descriptors() <= descriptors
+        server.descriptors() <= descriptors
     });
-    chats.send_text("still here");
-    assert_eq!(chats.recv_text(), "[user0]: still here");
+    client.send_text("still here");
+    assert_eq!(client.recv_text(), "[user0]: still here");
 }
 
 #[test]
-fn a_client_that_catches_up_has_missed_nothing() {
+fn client_that_catches_up_has_missed_no_message() {
     let _watchdog = watchdog(120);
-    let mut program = ServerProcess::start(&["--max-backlog", "67108864", "--log-level", "debug"]);
-    let mut chats = Client::join(program.address);
-    let mut behind = Client::join(program.address);
-    let mut said = 0;
-    let text = "x".repeat(TEXT);
-    // The log tells when the socket of the one that does not read is full.
-    let writer = loop {
-        chats.send_text(&format!("{said} {text}"));
-        chats.recv_text();
-        said += 1;
-        if let Some(line) = program.find_in_log("has fallen behind") {
-            break line;
-        }
-    };
-    assert!(!writer.is_empty());
-    for number in 0..said {
+    let mut server = ServerProcess::start(&["--max-backlog", "67108864", "--log-level", "debug"]);
+    let mut client = Client::join(server.address);
+    let mut behind = Client::join(server.address);
+    let mut sent = 0;
+    let text = "x".repeat(TEXT_SIZE);
+    // The log reports when the socket buffers of the client that does not read are full.
+    while server.find_in_log("has fallen behind").is_none() {
+        client.send_text(&format!("{sent} {text}"));
+        client.recv_text();
+        sent += 1;
+    }
+    for number in 0..sent {
         assert!(
             behind
                 .recv_text()
@@ -80,22 +76,22 @@ fn a_client_that_catches_up_has_missed_nothing() {
             "{number}"
         );
     }
-    program.wait_for_log("has caught up");
-    eventually("its writer thread is gone", || {
-        program.threads() <= BASELINE_THREADS + 2
+    server.wait_for_log("has caught up");
+    eventually("its writer thread has ended", || {
+        server.threads() <= BASELINE_THREADS + 2
     });
-    chats.send_text("together");
+    client.send_text("together");
     assert_eq!(
-        (chats.recv_text(), behind.recv_text()),
+        (client.recv_text(), behind.recv_text()),
         ("[user0]: together".into(), "[user0]: together".into())
     );
 }
 
 #[test]
-fn a_client_that_takes_nothing_for_the_write_deadline_is_cut_off() {
+fn client_that_reads_nothing_for_the_write_timeout_is_disconnected() {
     let _watchdog = watchdog(120);
-    // The backlog is far from full: it is the time that counts.
-    let mut program = ServerProcess::start(&[
+    // The backlog is far from full, so only the write timeout can disconnect the client.
+    let mut server = ServerProcess::start(&[
         "--max-backlog",
         "1073741824",
         "--log-level",
@@ -103,23 +99,23 @@ fn a_client_that_takes_nothing_for_the_write_deadline_is_cut_off() {
         "--ping",
         "0",
     ]);
-    let mut chats = Client::join(program.address);
-    let stuck = RawClient::upgraded(program.address, "/chat");
-    let text = "x".repeat(TEXT);
-    while program.find_in_log("has fallen behind").is_none() {
-        chats.send_text(&text);
-        chats.recv_text();
+    let mut client = Client::join(server.address);
+    let stalled = RawClient::upgraded(server.address, "/chat");
+    let text = "x".repeat(TEXT_SIZE);
+    while server.find_in_log("has fallen behind").is_none() {
+        client.send_text(&text);
+        client.recv_text();
     }
-    let begin = std::time::Instant::now();
+    let start = std::time::Instant::now();
     assert!(
-        program
+        server
             .wait_for_log("too slow")
             .contains("took nothing for the whole write deadline")
     );
     assert!(
-        begin.elapsed() > Duration::from_secs(8),
+        start.elapsed() > Duration::from_secs(8),
         "{:?}",
-        begin.elapsed()
+        start.elapsed()
     );
-    drop(stuck);
+    drop(stalled);
 }

@@ -1,4 +1,4 @@
-//! Requests that are never finished: real clients get in, and the unfinished ones are gone in time.
+//! Unfinished requests (Slowloris): real clients still connect, and the unfinished requests are evicted or time out.
 
 mod support;
 
@@ -7,99 +7,100 @@ use std::time::{Duration, Instant};
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
-fn unfinished(program: &ServerProcess, count: usize) -> Vec<RawClient> {
-    let begin = |_| {
-        let mut raw = RawClient::connect(program.address);
-        // It may be the one that has to give way.
+/// Opens connections and sends an unfinished request on each.
+fn start_requests(server: &ServerProcess, count: usize) -> Vec<RawClient> {
+    let start = |_| {
+        let mut raw = RawClient::connect(server.address);
+        // The server can have evicted this handshake already.
         let _ = raw.try_send(b"GET /chat HTTP/1.1\r\nHost: x\r\n");
         raw
     };
-    (0..count).map(begin).collect()
+    (0..count).map(start).collect()
 }
 
-/// How long the slowest of twenty real clients takes to be greeted.
-fn slowest(program: &ServerProcess) -> Duration {
-    let greet = |_| {
-        let begin = Instant::now();
-        Client::join(program.address).close();
-        begin.elapsed()
+/// Returns the longest time in which one of twenty real clients is greeted.
+fn slowest_greeting(server: &ServerProcess) -> Duration {
+    let join = |_| {
+        let start = Instant::now();
+        Client::join(server.address).close();
+        start.elapsed()
     };
-    (0..20).map(greet).max().unwrap_or_default()
+    (0..20).map(join).max().unwrap_or_default()
 }
 
 #[test]
-fn two_hundred_of_them_keep_nobody_out() {
+fn two_hundred_unfinished_requests_do_not_delay_clients() {
     let _watchdog = watchdog(120);
-    let program = ServerProcess::start(&[]);
-    let descriptors = program.descriptors();
-    let mut heads = unfinished(&program, 200);
-    eventually("they are being read", || {
-        program.threads() == BASELINE_THREADS + 200
+    let server = ServerProcess::start(&[]);
+    let descriptors = server.descriptors();
+    let mut requests = start_requests(&server, 200);
+    eventually("the server reads all of them", || {
+        server.threads() == BASELINE_THREADS + 200
     });
-    let slowest = slowest(&program);
-    println!("slowest greeting beside 200 unfinished heads: {slowest:?}");
+    let slowest = slowest_greeting(&server);
+    println!("slowest greeting beside 200 unfinished requests: {slowest:?}");
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
-    // Ten seconds after they began, each is told so, and is gone.
-    for head in &mut heads {
-        assert!(head.head().starts_with("HTTP/1.1 408 "));
+    // Each request times out after ten seconds.
+    for request in &mut requests {
+        assert!(request.head().starts_with("HTTP/1.1 408 "));
     }
-    drop(heads);
-    eventually("no thread is left", || {
-        program.threads() == BASELINE_THREADS
+    drop(requests);
+    eventually("the threads have ended", || {
+        server.threads() == BASELINE_THREADS
     });
-    eventually("no descriptor is left", || {
-        program.descriptors() == descriptors
+    eventually("the descriptors are closed", || {
+        server.descriptors() == descriptors
     });
 }
 
 #[test]
-fn beyond_the_limit_the_oldest_gives_way_to_the_newest() {
+fn over_the_limit_the_oldest_request_is_evicted() {
     let _watchdog = watchdog(120);
-    // However few connections may be open, 64 may be shaking hands.
+    // With a small connection limit, 64 handshakes can still be pending.
     let limit = 64;
-    let program = ServerProcess::start(&["--max-connections", "20"]);
-    let mut inside = Client::join(program.address);
-    let begin = Instant::now();
-    let mut heads = unfinished(&program, 5 * limit);
-    let slowest = slowest(&program);
+    let server = ServerProcess::start(&["--max-connections", "20"]);
+    let mut client = Client::join(server.address);
+    let start = Instant::now();
+    let mut requests = start_requests(&server, 5 * limit);
+    let slowest = slowest_greeting(&server);
     println!(
-        "slowest greeting beside {} unfinished heads for {limit} places: {slowest:?}",
-        heads.len()
+        "slowest greeting beside {} unfinished requests, at most {limit} pending: {slowest:?}",
+        requests.len()
     );
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     assert!(
-        program.threads() <= BASELINE_THREADS + limit + 3,
+        server.threads() <= BASELINE_THREADS + limit + 3,
         "{}",
-        program.threads()
+        server.threads()
     );
-    // Who was the very first, and is no unfinished head any more, stays.
-    inside.send_text("still here");
-    inside.recv_until(|heard| heard == "[user0]: still here");
-    // The first of them had to go long before its time was over.
-    assert!(heads[0].rest().map_or(true, |rest| rest.is_empty()));
+    // The client is older than all requests, but not evicted, because its handshake is complete.
+    client.send_text("still here");
+    client.recv_until(|text| text == "[user0]: still here");
+    // The oldest request was evicted long before its timeout.
+    assert!(requests[0].rest().map_or(true, |rest| rest.is_empty()));
     assert!(
-        begin.elapsed() < Duration::from_secs(9),
+        start.elapsed() < Duration::from_secs(9),
         "{:?}",
-        begin.elapsed()
+        start.elapsed()
     );
 }
 
 #[test]
-fn a_browser_that_opens_some_in_advance_is_served_where_few_connections_may_be_open() {
+fn browser_preconnects_are_served_with_a_low_connection_limit() {
     let _watchdog = watchdog(60);
-    let program = ServerProcess::start(&["--max-connections", "1"]);
+    let server = ServerProcess::start(&["--max-connections", "1"]);
     let idle: Vec<RawClient> = (0..10)
-        .map(|_| RawClient::connect(program.address))
+        .map(|_| RawClient::connect(server.address))
         .collect();
-    let mut asking: Vec<RawClient> = (0..10)
-        .map(|_| RawClient::connect(program.address))
+    let mut requests: Vec<RawClient> = (0..10)
+        .map(|_| RawClient::connect(server.address))
         .collect();
-    for request in &mut asking {
+    for request in &mut requests {
         request.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     }
-    for request in &mut asking {
+    for request in &mut requests {
         assert!(request.head().starts_with("HTTP/1.1 200 "));
     }
-    Client::join(program.address).close();
+    Client::join(server.address).close();
     drop(idle);
 }

@@ -1,4 +1,4 @@
-//! Clients that do not read, or hardly, while others chat at full speed.
+//! Clients that read nothing or little do not slow down clients that chat at full speed.
 
 mod support;
 
@@ -13,27 +13,27 @@ use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
 const CHATTING: usize = 32;
-const STUCK: usize = 200;
-const EACH: usize = 300;
-const TEXT: usize = 2 << 10;
-/// Nobody speaks before it has heard what all said so many rounds ago. Otherwise a client whose thread gets no time for
-/// a second is a megabyte behind, and rightly cut off.
-const AHEAD: usize = 4;
+const STALLED: usize = 200;
+const ROUNDS: usize = 300;
+const TEXT_SIZE: usize = 2 << 10;
+/// Rounds by which a client can be ahead of the slowest one. Without this limit, a client whose thread is not scheduled
+/// for a second falls a megabyte behind and is rightly disconnected.
+const MAX_ROUNDS_AHEAD: usize = 4;
 
-/// All chat, and each hears everything that each says, in one order: how long that takes.
+/// Lets clients chat, checks that all of them receive all messages in the same order, and returns the duration.
 fn chat(address: SocketAddr) -> Duration {
     let clients: Vec<Client> = (0..CHATTING).map(|_| Client::join(address)).collect();
-    let text = "x".repeat(TEXT);
-    let begin = Instant::now();
-    let heard: Vec<Vec<usize>> = thread::scope(|scope| {
+    let text = "x".repeat(TEXT_SIZE);
+    let start = Instant::now();
+    let received: Vec<Vec<usize>> = thread::scope(|scope| {
         let threads: Vec<_> = clients
             .into_iter()
             .enumerate()
             .map(|(sender, mut client)| {
                 let text = &text;
                 scope.spawn(move || {
-                    let (mut heard, mut rounds) = (Vec::new(), [0; EACH]);
-                    let mut hear_round = |client: &mut Client, round: usize| {
+                    let (mut received, mut rounds) = (Vec::new(), [0; ROUNDS]);
+                    let mut read_round = |client: &mut Client, round: usize| {
                         while rounds[round] < CHATTING {
                             let line = client.recv_text();
                             let number = line
@@ -42,77 +42,79 @@ fn chat(address: SocketAddr) -> Duration {
                                 .and_then(|number| number.parse().ok());
                             let number: usize =
                                 number.unwrap_or_else(|| panic!("no number in {line:.40}"));
-                            rounds[number % EACH] += 1;
-                            heard.push(number);
+                            rounds[number % ROUNDS] += 1;
+                            received.push(number);
                         }
                     };
-                    for round in 0..EACH {
-                        client.send_text(&format!("{} {text}", sender * EACH + round));
-                        if let Some(round) = round.checked_sub(AHEAD) {
-                            hear_round(&mut client, round);
+                    for round in 0..ROUNDS {
+                        client.send_text(&format!("{} {text}", sender * ROUNDS + round));
+                        if let Some(round) = round.checked_sub(MAX_ROUNDS_AHEAD) {
+                            read_round(&mut client, round);
                         }
                     }
-                    (0..EACH).for_each(|round| hear_round(&mut client, round));
+                    (0..ROUNDS).for_each(|round| read_round(&mut client, round));
                     client.close();
-                    heard
+                    received
                 })
             })
             .collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().expect("no client fails"))
+            .map(|thread| thread.join().expect("no client thread panics"))
             .collect()
     });
-    let took = begin.elapsed();
+    let elapsed = start.elapsed();
     assert!(
-        heard.iter().all(|sequence| *sequence == heard[0]),
-        "two clients saw different sequences"
+        received.iter().all(|sequence| *sequence == received[0]),
+        "two clients received different sequences"
     );
-    let mut all = heard[0].clone();
-    all.sort_unstable();
+    let mut numbers = received[0].clone();
+    numbers.sort_unstable();
     assert!(
-        all.into_iter().eq(0..CHATTING * EACH),
-        "a message is missing or doubled"
+        numbers.into_iter().eq(0..CHATTING * ROUNDS),
+        "a message is missing or duplicated"
     );
-    took
+    elapsed
 }
 
 #[test]
-fn two_hundred_that_never_read_do_not_slow_thirty_two_that_chat() {
+fn two_hundred_stalled_clients_do_not_slow_down_thirty_two_others() {
     let _watchdog = watchdog(180);
-    let mut program = ServerProcess::start(&[]);
-    let alone = chat(program.address);
-    eventually("all have left", || program.threads() == BASELINE_THREADS);
-    let descriptors = program.descriptors();
-    let stuck: Vec<RawClient> = (0..STUCK)
-        .map(|_| RawClient::upgraded(program.address, "/chat"))
+    let mut server = ServerProcess::start(&[]);
+    let alone = chat(server.address);
+    eventually("all clients have disconnected", || {
+        server.threads() == BASELINE_THREADS
+    });
+    let descriptors = server.descriptors();
+    let stalled: Vec<RawClient> = (0..STALLED)
+        .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
-    let beside = chat(program.address);
-    let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+    let beside_stalled = chat(server.address);
+    let ratio = beside_stalled.as_secs_f64() / alone.as_secs_f64();
     println!(
-        "alone {alone:?}, beside {STUCK} that never read {beside:?}: {ratio:.2}; peak {} KiB",
-        program.peak_kb()
+        "alone {alone:?}, beside {STALLED} stalled clients {beside_stalled:?}: ratio {ratio:.2}; peak {} KiB",
+        server.peak_kb()
     );
-    for _ in 0..STUCK {
-        program.wait_for_log("too slow");
+    for _ in 0..STALLED {
+        server.wait_for_log("too slow");
     }
     eventually("their threads have ended", || {
-        program.threads() == BASELINE_THREADS
+        server.threads() == BASELINE_THREADS
     });
     eventually("their descriptors are closed", || {
-        program.descriptors() == descriptors
+        server.descriptors() == descriptors
     });
-    // It costs the system calls that fill their sockets, once.
+    // The extra cost is the system calls that fill the sockets of the stalled clients once.
     assert!(ratio < 10.0, "{ratio:.2}");
-    drop(stuck);
+    drop(stalled);
 }
 
 #[test]
-fn one_that_reads_a_byte_at_a_time_and_one_that_stops_in_a_frame_are_cut_off_alone() {
+fn slow_and_stopped_readers_are_disconnected_without_an_effect_on_others() {
     let _watchdog = watchdog(180);
-    let mut program = ServerProcess::start(&[]);
-    let mut trickle = RawClient::upgraded(program.address, "/chat");
-    let mut stopped = RawClient::upgraded(program.address, "/chat");
+    let mut server = ServerProcess::start(&[]);
+    let mut slow = RawClient::upgraded(server.address, "/chat");
+    let mut stopped = RawClient::upgraded(server.address, "/chat");
     let done = Arc::new(AtomicBool::new(false));
     let finished = Arc::clone(&done);
     let reader = thread::spawn(move || {
@@ -120,27 +122,26 @@ fn one_that_reads_a_byte_at_a_time_and_one_that_stops_in_a_frame_are_cut_off_alo
         stopped
             .socket
             .read_exact(&mut byte)
-            .expect("the first byte of its greeting");
-        while !finished.load(Ordering::Relaxed)
-            && trickle.socket.read(&mut byte).is_ok_and(|n| n > 0)
+            .expect("the server sends a greeting");
+        while !finished.load(Ordering::Relaxed) && slow.socket.read(&mut byte).is_ok_and(|n| n > 0)
         {
-            // That slowness is what this test is about.
+            // A pause per byte makes this client the slow reader.
             thread::sleep(Duration::from_millis(100));
         }
         stopped
     });
-    let mut chats = Client::join(program.address);
+    let mut client = Client::join(server.address);
     let text = "x".repeat(32 << 10);
-    let mut gone = 0;
-    while gone < 2 {
-        chats.send_text(&text);
-        assert_eq!(chats.recv_text().len(), "[user2]: ".len() + text.len());
-        gone += usize::from(program.find_in_log("too slow").is_some());
+    let mut disconnected = 0;
+    while disconnected < 2 {
+        client.send_text(&text);
+        assert_eq!(client.recv_text().len(), "[user2]: ".len() + text.len());
+        disconnected += usize::from(server.find_in_log("too slow").is_some());
     }
     done.store(true, Ordering::Relaxed);
-    drop(reader.join().expect("the reader ends"));
-    chats.close();
-    eventually("nothing is left of them", || {
-        program.threads() == BASELINE_THREADS
+    drop(reader.join().expect("the reader does not panic"));
+    client.close();
+    eventually("their threads have ended", || {
+        server.threads() == BASELINE_THREADS
     });
 }

@@ -1,4 +1,4 @@
-//! A well-behaved client, by tungstenite.
+//! A conforming client, based on tungstenite.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A chat client that has been greeted.
+    /// Connects to `/chat` and reads the greeting.
     pub fn join(address: SocketAddr) -> Client {
         let mut client = Client::connect(address, "/chat");
         let greeting = client.recv_text();
@@ -28,7 +28,7 @@ impl Client {
         client
     }
 
-    /// A client of the JSON subprotocol, not yet welcomed.
+    /// Connects with the JSON subprotocol. The `welcome` event is still unread.
     pub fn json(address: SocketAddr, path: &str) -> Client {
         let mut request = request(address, path);
         let subprotocol = HeaderValue::from_static("threadchat.json");
@@ -62,40 +62,40 @@ impl Client {
     }
 
     pub fn send(&mut self, message: Message) {
-        self.socket.send(message).expect("the server reads");
+        self.socket.send(message).expect("the server is reading");
     }
 
-    /// The next text. Pings are answered on the way, as they are by every client.
+    /// Reads the next text message. tungstenite replies to the pings before it.
     pub fn recv_text(&mut self) -> String {
         loop {
             match self.next_message() {
                 Ok(Message::Text(text)) => return text.to_string(),
                 Ok(Message::Ping(_)) => {}
-                other => panic!("not a text: {other:?}"),
+                other => panic!("expected a text message: {other:?}"),
             }
         }
     }
 
-    /// The texts up to one that satisfies `last`, with it.
-    pub fn recv_until(&mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut heard = Vec::new();
+    /// Reads texts up to and including the first one that satisfies `is_last`.
+    pub fn recv_until(&mut self, is_last: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut texts = Vec::new();
         loop {
-            heard.push(self.recv_text());
-            if heard.last().is_some_and(|text| last(text)) {
-                return heard;
+            texts.push(self.recv_text());
+            if texts.last().is_some_and(|text| is_last(text)) {
+                return texts;
             }
         }
     }
 
-    /// How long each of a hundred texts takes to come back to its sender, who is called so; sorted.
+    /// Measures the round trips of a hundred texts that this client, the user `name`, sends. Returns them sorted.
     pub fn delays(&mut self, name: &str) -> Vec<Duration> {
         let mut delays: Vec<Duration> = (0..100)
             .map(|number| {
                 let text = format!("[{name}]: {number}");
-                let begin = Instant::now();
+                let start = Instant::now();
                 self.send_text(&number.to_string());
-                self.recv_until(|heard| heard == text);
-                begin.elapsed()
+                self.recv_until(|received| received == text);
+                start.elapsed()
             })
             .collect();
         delays.sort();
@@ -106,7 +106,8 @@ impl Client {
         self.socket.read()
     }
 
-    /// Reads up to the server's Close, answers it, and waits until the server has closed: the Close's code.
+    /// Reads up to the server's Close, replies to it, waits until the server closes the connection, and returns the
+    /// Close's code.
     pub fn expect_close(&mut self) -> u16 {
         loop {
             match self.next_message() {
@@ -115,14 +116,14 @@ impl Client {
                     return frame.map_or(1005, |frame| frame.code.into());
                 }
                 Ok(_) => {}
-                Err(error) => panic!("no Close came: {error}"),
+                Err(error) => panic!("expected a Close: {error}"),
             }
         }
     }
 
-    /// Closes and waits until the server has closed too.
+    /// Sends a Close and waits until the server closes the connection.
     pub fn close(mut self) {
-        self.socket.close(None).expect("the server reads");
+        self.socket.close(None).expect("the server is reading");
         while self.next_message().is_ok() {}
     }
 }

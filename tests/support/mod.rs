@@ -1,6 +1,6 @@
-//! What the tests share: a server in this process or as the real program, clients, and the means to wait for a
-//! condition. Everything has a deadline, so that a hang is a failure.
-#![allow(dead_code, unused_imports, reason = "no test uses all of it")]
+//! Shared by all tests: a server in this process or as a process of its own, clients, and helpers that wait for a
+//! condition. Every wait has a timeout, so that a hang fails the test.
+#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 
 pub mod browser;
 pub mod cases;
@@ -24,55 +24,58 @@ pub use client::Client;
 pub use raw::RawClient;
 pub use server_process::ServerProcess;
 
-/// For whatever should happen at once: a machine busy with other tests takes its time.
+/// Timeout of events that should be immediate. Long, because other tests can keep the machine busy.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Ends the test program when the test has not ended by then.
+/// Ends the test program unless it is dropped in time.
 pub struct Watchdog(mpsc::Sender<()>);
 
-/// The deadline of one test, to be kept until its end.
+/// Returns a watchdog that limits the test to `seconds`, and that the test keeps until its end.
 #[must_use]
 pub fn watchdog(seconds: u64) -> Watchdog {
-    let (done, waiting) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let name = thread::current().name().unwrap_or("?").to_owned();
     thread::spawn(move || {
-        if waiting.recv_timeout(Duration::from_secs(seconds))
+        if receiver.recv_timeout(Duration::from_secs(seconds))
             == Err(mpsc::RecvTimeoutError::Timeout)
         {
-            eprintln!("{name}: not done after {seconds} seconds");
+            eprintln!("{name}: timed out after {seconds} seconds");
             server_process::kill_all();
             std::process::exit(101);
         }
     });
-    Watchdog(done)
+    Watchdog(sender)
 }
 
-/// Waits until the condition holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !holds() {
-        assert!(Instant::now() < end, "still not so: {what}");
+/// Waits until the condition holds. `expected` states it in the message of a timeout.
+pub fn eventually(expected: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "timed out waiting for: {expected}"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Lets this process, and so what it starts, have as many descriptors as it may. A thousand clients need more than many
-/// systems give at first.
+/// Raises this process's limit of open descriptors, which child processes inherit, to the maximum. A thousand clients
+/// need more than the default of many systems.
 pub fn raise_nofile_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    setrlimit(Resource::Nofile, raised).expect("up to the maximum");
+    setrlimit(Resource::Nofile, raised).expect("raising a limit up to its maximum is permitted");
 }
 
-/// The README's formula for the most that so many hostile clients can make the server hold, all in bytes.
+/// Computes the README's upper bound of the server's memory with this many hostile clients. All sizes are in bytes.
 pub fn memory_bound(clients: usize, max_backlog: usize, max_message: usize) -> usize {
     clients * (max_backlog + 4 * max_message + (96 << 10)) + 16 * max_message + (96 << 20)
 }
 
-/// The number of users in a greeting.
+/// Parses the number of users in a greeting.
 pub fn users(greeting: &str) -> usize {
     let count = greeting
         .split(' ')
@@ -81,14 +84,14 @@ pub fn users(greeting: &str) -> usize {
     count.unwrap_or_else(|| panic!("no count in {greeting:?}"))
 }
 
-/// A server in this process, stopped at the end.
+/// A server in this process. Dropping it shuts it down.
 pub struct TestServer {
     pub address: SocketAddr,
     pub shutdown_handle: ShutdownHandle,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
-/// The defaults, on a free port.
+/// Returns the default configuration with a free port.
 pub fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -97,6 +100,7 @@ pub fn config() -> Config {
 }
 
 impl TestServer {
+    /// Starts a server with [`config`].
     pub fn start() -> TestServer {
         TestServer::with_config(config())
     }
@@ -111,20 +115,20 @@ impl TestServer {
         }
     }
 
-    /// A chat client that has been greeted.
+    /// Connects a chat client and reads its greeting.
     pub fn client(&self) -> Client {
         Client::join(self.address)
     }
 
-    /// Stops it and waits for its end: how `run` ended.
+    /// Shuts the server down and returns the result of `run`.
     pub fn shutdown(mut self) -> Result<(), ServerError> {
         self.shutdown_handle.shutdown();
         self.wait()
     }
 
-    /// Waits for its end.
+    /// Waits until the server ends and returns the result of `run`.
     pub fn wait(&mut self) -> Result<(), ServerError> {
-        let thread = self.thread.take().expect("waited for once");
+        let thread = self.thread.take().expect("wait is called once");
         thread.join().expect("run does not panic")
     }
 }
@@ -133,10 +137,10 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.shutdown_handle.shutdown();
         if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
+            let result = thread.join();
             assert!(
-                thread::panicking() || matches!(ended, Ok(Ok(()))),
-                "{ended:?}"
+                thread::panicking() || matches!(result, Ok(Ok(()))),
+                "{result:?}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! A client that says exactly the bytes it is told to.
+//! A client that sends arbitrary bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,19 +9,19 @@ use super::TIMEOUT;
 
 pub struct RawClient {
     pub socket: TcpStream,
-    /// What came and was not asked for yet.
+    /// Received bytes that no method has returned yet.
     unread: Vec<u8>,
 }
 
-/// An opening handshake, with these lines more.
-pub fn handshake(path: &str, more: &str) -> String {
+/// Returns an opening handshake with these additional header lines.
+pub fn handshake(path: &str, header_lines: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header_lines}\r\n"
     )
 }
 
-/// A frame as a client sends it: first byte, length in its shortest form, a mask, the masked payload.
+/// Returns a client's frame: the first byte, the minimal length, the mask, the masked payload.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first];
@@ -46,19 +46,30 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Returns a frame with the opcode of `first`, and with the FIN bit set to `fin`.
+pub fn fragment(first: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
+    frame(first & 0x7f | u8::from(fin) << 7, payload)
+}
+
 impl RawClient {
     pub fn connect(address: SocketAddr) -> RawClient {
         let socket = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server listens");
-        socket.set_nodelay(true).expect("a TCP socket");
-        socket.set_read_timeout(Some(TIMEOUT)).expect("not zero");
-        socket.set_write_timeout(Some(TIMEOUT)).expect("not zero");
+        socket
+            .set_nodelay(true)
+            .expect("TCP sockets have TCP_NODELAY");
+        socket
+            .set_read_timeout(Some(TIMEOUT))
+            .expect("the timeout is not zero");
+        socket
+            .set_write_timeout(Some(TIMEOUT))
+            .expect("the timeout is not zero");
         RawClient {
             socket,
             unread: Vec::new(),
         }
     }
 
-    /// Connected and upgraded.
+    /// Connects and completes the opening handshake.
     pub fn upgraded(address: SocketAddr, path: &str) -> RawClient {
         let mut raw = RawClient::connect(address);
         raw.send(handshake(path, "").as_bytes());
@@ -68,32 +79,32 @@ impl RawClient {
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
-        self.try_send(bytes).expect("the server reads");
+        self.try_send(bytes).expect("the server is reading");
     }
 
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes)
     }
 
-    /// The head of the server's answer.
+    /// Reads the head of the server's HTTP response.
     pub fn head(&mut self) -> String {
         loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 let head = self.unread.drain(..end + 4).collect();
-                return String::from_utf8(head).expect("heads are ASCII");
+                return String::from_utf8(head).expect("response heads are ASCII");
             }
             assert!(
-                self.read_more().expect("a head comes") > 0,
-                "ended within the head"
+                self.read_more().expect("the server sends a response") > 0,
+                "the connection ended within the response head"
             );
         }
     }
 
-    /// The next frame: its first byte and its payload. `None`: the server has closed the connection.
+    /// Reads the next frame and returns its first byte and its payload, or `None` at the end of the connection.
     ///
     /// # Errors
     ///
-    /// The connection was reset, or nothing came in time.
+    /// Fails if the connection is reset or nothing arrives in time.
     pub fn frame(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
         loop {
             if let Some((header, length)) = header(&self.unread)
@@ -112,39 +123,40 @@ impl RawClient {
         }
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads everything up to the end of the connection.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.read_more()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
     }
 
-    /// Sends `first` once and then `again` as fast as it can, reading what comes, until told to stop. Returns how often.
-    pub fn flood(mut self, first: &[u8], again: &[u8], stop: &AtomicBool) -> u64 {
-        let mut reader = self.socket.try_clone().expect("a second handle");
-        let reads = thread::spawn(move || {
+    /// Sends `first` once and then `repeated` as fast as possible until `stop` is set, and discards received bytes.
+    /// Returns the number of repetitions.
+    pub fn flood(mut self, first: &[u8], repeated: &[u8], stop: &AtomicBool) -> u64 {
+        let mut reader = self.socket.try_clone().expect("the socket can be cloned");
+        let reader_thread = thread::spawn(move || {
             let mut sink = vec![0; 256 << 10];
             while reader.read(&mut sink).is_ok_and(|n| n > 0) {}
         });
         self.send(first);
-        let many = again.repeat(1000);
+        let chunk = repeated.repeat(1000);
         let mut sent = 0;
-        while !stop.load(Ordering::Relaxed) && self.try_send(&many).is_ok() {
+        while !stop.load(Ordering::Relaxed) && self.try_send(&chunk).is_ok() {
             sent += 1000;
         }
         self.socket.shutdown(Shutdown::Both).ok();
-        reads.join().expect("the reader ends");
+        reader_thread.join().expect("the reader does not panic");
         sent
     }
 
     fn read_more(&mut self) -> io::Result<usize> {
-        let mut part = [0; 16 << 10];
-        let n = self.socket.read(&mut part)?;
-        self.unread.extend_from_slice(&part[..n]);
+        let mut buffer = [0; 16 << 10];
+        let n = self.socket.read(&mut buffer)?;
+        self.unread.extend_from_slice(&buffer[..n]);
         Ok(n)
     }
 }
 
-/// The lengths of the first frame's header and payload, when the header is complete.
+/// Parses the lengths of the first frame's header and payload. Returns `None` while the header is incomplete.
 fn header(bytes: &[u8]) -> Option<(usize, usize)> {
     match bytes.get(1)? {
         126 => Some((

@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same for the same seed.
+//! A pseudo-random number generator, reproducible from its seed.
 
 use std::env;
 
@@ -6,7 +6,7 @@ use std::env;
 pub struct Rng(u64);
 
 impl Rng {
-    /// Nearby seeds give unrelated numbers.
+    /// Creates a generator. Adjacent seeds give unrelated sequences.
     pub fn new(seed: u64) -> Rng {
         Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -18,23 +18,24 @@ impl Rng {
         self.0
     }
 
-    /// Less than `limit`.
+    /// Returns a number below `limit`.
     pub fn gen_range(&mut self, limit: usize) -> usize {
         (self.next() >> 11) as usize % limit
     }
 
-    pub fn choose<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.gen_range(all.len())]
+    /// Returns one of the items.
+    pub fn choose<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.gen_range(items.len())]
     }
 
-    /// Up to `most` bytes of anything.
-    pub fn bytes(&mut self, most: usize) -> Vec<u8> {
-        (0..self.gen_range(most + 1))
+    /// Returns up to `max` arbitrary bytes.
+    pub fn bytes(&mut self, max: usize) -> Vec<u8> {
+        (0..self.gen_range(max + 1))
             .map(|_| self.next() as u8)
             .collect()
     }
 
-    /// Changes some bytes: one to another, some away, some twice, some from nowhere, the rest cut off.
+    /// Applies up to five mutations: removing a range, truncating, inserting, repeating a range, flipping a bit.
     pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.gen_range(4) {
             let at = self.gen_range(bytes.len() + 1);
@@ -54,7 +55,7 @@ impl Rng {
     }
 }
 
-/// The seed that `FUZZ_SEED` names, or one that is the same in every run.
+/// Returns the seed from `FUZZ_SEED`, or a constant one.
 pub fn seed() -> u64 {
     env::var("FUZZ_SEED")
         .ok()

@@ -1,4 +1,4 @@
-//! The real program, as a process of its own.
+//! The server as a process of its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::TIMEOUT;
 
-/// The threads of a server without clients: acceptor, dispatcher, signals, journal.
+/// Threads of a server without clients: acceptor, dispatcher, signal handler, log writer.
 pub const BASELINE_THREADS: usize = 4;
 
 pub struct ServerProcess {
@@ -23,86 +23,90 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts it on a free port with these options and waits until it responds.
+    /// Starts the server on a free port with these options and waits until it listens.
     pub fn start(args: &[&str]) -> ServerProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_threadchat"));
         command.args(["--listen", "127.0.0.1:0"]).args(args);
         ServerProcess::spawn(command)
     }
 
-    /// Starts a command that becomes the program, and waits until it responds.
+    /// Starts a command that becomes the server, and waits until it listens.
     pub fn spawn(mut command: Command) -> ServerProcess {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("it can be run");
+            .expect("the server can be started");
         RUNNING
             .lock()
-            .expect("nobody panics with it")
+            .expect("the lock is not poisoned")
             .push(Pid::from_child(&child));
-        let stderr = BufReader::new(child.stderr.take().expect("is piped"));
-        let (line_out, log) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (sender, log) = mpsc::channel();
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // The test may have ended.
-                let _ = line_out.send(line);
+                // The receiver is dropped when the test ends.
+                let _ = sender.send(line);
             }
         });
-        let mut program = ServerProcess {
+        let mut server = ServerProcess {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
             log,
         };
-        let line = program.wait_for_log("responding at");
+        let line = server.wait_for_log("responding at");
         let address = line
             .split("ws://")
             .nth(1)
             .and_then(|rest| rest.split('/').next());
-        program.address = address
+        server.address = address
             .and_then(|address| address.parse().ok())
-            .expect("it says where");
-        program
+            .expect("the line contains the address");
+        server
     }
 
-    /// The next line of the log that contains this.
+    /// Waits for the next log line that contains `part`.
     pub fn wait_for_log(&mut self, part: &str) -> String {
-        let mut passed = String::new();
-        let end = Instant::now() + TIMEOUT;
+        let mut skipped = String::new();
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match self
                 .log
-                .recv_timeout(end.saturating_duration_since(Instant::now()))
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             {
                 Ok(line) if line.contains(part) => return line,
-                Ok(line) => passed = passed + &line + "\n",
-                Err(_) => panic!("{part:?} was not logged, but:\n{passed}"),
+                Ok(line) => skipped = skipped + &line + "\n",
+                Err(_) => panic!("{part:?} was not logged; skipped lines:\n{skipped}"),
             }
         }
     }
 
-    /// A line of the log that contains this, if there is one by now.
+    /// Returns the next log line that contains `part`, if it is already logged.
     pub fn find_in_log(&mut self, part: &str) -> Option<String> {
         self.log.try_iter().find(|line| line.contains(part))
     }
 
-    /// What is left of the log, once the program has ended.
+    /// Returns the unread log lines after the server's exit.
     pub fn remaining_log(&self) -> Vec<String> {
         self.log.iter().collect()
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("it runs");
+        kill_process(self.pid(), signal).expect("the server is running");
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        let end = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the server is a child process")
+            {
                 return status;
             }
-            assert!(Instant::now() < end, "it does not end");
+            assert!(Instant::now() < deadline, "the server does not exit");
             thread::sleep(std::time::Duration::from_millis(5));
         }
     }
@@ -123,42 +127,43 @@ impl ServerProcess {
         self.count("fd")
     }
 
-    fn count(&self, what: &str) -> usize {
-        fs::read_dir(format!("/proc/{}/{what}", self.id()))
-            .expect("it runs")
+    fn count(&self, directory: &str) -> usize {
+        fs::read_dir(format!("/proc/{}/{directory}", self.id()))
+            .expect("the server is running")
             .count()
     }
 
-    /// Memory that is its own and in RAM, in KiB.
+    /// Resident memory in KiB.
     pub fn resident_kb(&self) -> usize {
         self.status("VmRSS:")
     }
 
-    /// The most of it so far, in KiB.
+    /// Peak resident memory in KiB.
     pub fn peak_kb(&self) -> usize {
         self.status("VmHWM:")
     }
 
     fn status(&self, key: &str) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))
+            .expect("the server is running");
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix(key))
-            .expect("Linux tells");
+            .expect("the status has this key");
         line.split_whitespace()
             .next()
             .and_then(|number| number.parse().ok())
-            .expect("a number")
+            .expect("the value is a number")
     }
 }
 
-/// The programs that were started here and have not ended: a test that misses its deadline ends them.
+/// Servers that are running, for a watchdog to kill.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Ends what tests have started and not ended.
+/// Kills all running servers.
 pub fn kill_all() {
-    for pid in RUNNING.lock().expect("nobody panics with it").iter() {
-        // It may have ended already.
+    for pid in RUNNING.lock().expect("the lock is not poisoned").iter() {
+        // The server can have exited already.
         let _ = kill_process(*pid, Signal::KILL);
     }
 }
@@ -168,9 +173,9 @@ impl Drop for ServerProcess {
         let pid = self.pid();
         RUNNING
             .lock()
-            .expect("nobody panics with it")
+            .expect("the lock is not poisoned")
             .retain(|running| *running != pid);
-        // It may have ended already.
+        // The server can have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
