@@ -1,7 +1,7 @@
 //! Measures the server as a whole process over loopback: `cargo bench`, and `cargo bench -- --help` for what else.
 //!
-//! The clients of a workload ([`workload`]) are served by one thread: a crowd ([`crowd`]) of connections
-//! ([`connection`]) that chats in a pattern ([`load`]). It is busy with little beside the system calls, so that on two
+//! The clients of a workload ([`workload`]) are served by one thread: a crowd ([`client_pool`]) of connections
+//! ([`connection`]) that chats in a pattern ([`load_generator`]). It is busy with little beside the system calls, so that on two
 //! cores it is the server that is measured; where it is not, the table says so. The soak ([`soak`]) uses the same crowd
 //! to check that nothing is lost, doubled or reordered while other clients misbehave.
 
@@ -10,22 +10,22 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the benchmark reads /proc and waits by epoll: it needs Linux");
 
-mod chatters;
+mod cli;
+mod client_pool;
 mod connection;
-mod crowd;
 mod frame;
-mod hostile;
-mod ledger;
+mod hostile_clients;
 mod limits;
-mod load;
-mod options;
+mod load_generator;
 mod plots;
 mod process;
 mod progress;
+mod reference_order;
 mod report;
 mod server;
-mod slow;
+mod slow_clients;
 mod soak;
+mod soak_clients;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,7 +34,7 @@ mod workload;
 use std::fs;
 use std::process::ExitCode;
 
-use options::{Command, Measure, STARTUP};
+use cli::{Command, Measure, STARTUP};
 use progress::Progress;
 use report::Outcome;
 use server::Source;

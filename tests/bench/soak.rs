@@ -5,12 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::chatters::Chatters;
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::report::grouped;
 use crate::server::Server;
-use crate::{hostile, slow};
+use crate::soak_clients::Chatters;
+use crate::{hostile_clients, slow_clients};
 
 const REPORT: Duration = Duration::from_secs(10);
 
@@ -44,8 +44,8 @@ pub fn run(length: Duration) -> Result<()> {
         (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let checked = thread::scope(|scope| {
         let troubles = [
-            scope.spawn(|| slow::run(&server.endpoint, &stop, &connections, &cut_off)),
-            scope.spawn(|| hostile::run(&server.endpoint, &stop, &connections)),
+            scope.spawn(|| slow_clients::run(&server.endpoint, &stop, &connections, &cut_off)),
+            scope.spawn(|| hostile_clients::run(&server.endpoint, &stop, &connections)),
         ];
         let mut chat = || -> Result<(u64, u64)> {
             let mut chatters = Chatters::new(server.endpoint.clone())?;

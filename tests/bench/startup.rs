@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::client_pool::Crowd;
 use crate::connection::Connection;
-use crate::crowd::Crowd;
 use crate::report::median;
 use crate::server::Server;
 use crate::workload::Figures;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::Result;
+use crate::client_pool::Crowd;
 use crate::connection::Connection;
-use crate::crowd::Crowd;
 use crate::limits;
-use crate::load::{self, Measured, Pattern};
+use crate::load_generator::{self, Measured, Pattern};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::server::{Server, Source};
@@ -136,7 +136,7 @@ impl Workload {
         let (idle, threads) = (resident()?, running()?);
         let measured = match self.pattern {
             Pattern::Silent => None,
-            pattern => Some(load::run(
+            pattern => Some(load_generator::run(
                 &mut crowd,
                 pattern,
                 length,

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::client_pool::Crowd;
 use crate::connection::{Connection, Endpoint};
-use crate::crowd::Crowd;
 use crate::frame;
-use crate::ledger::{Ledger, Listener, Numbered};
+use crate::reference_order::{Ledger, Listener, Numbered};
 
 /// Those who stay from the beginning to the end. The first of them is the witness.
 const STAYERS: usize = 24;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::crowd::Crowd;
+use crate::client_pool::Crowd;
 use crate::frame;
 use crate::process::Process;
 
