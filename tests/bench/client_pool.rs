@@ -1,6 +1,6 @@
-//! Many clients served by one thread. The server is to be the one that has too little of the machine, not its load.
+//! Many clients served by one thread, so that the server uses up the machine before its load does.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -10,58 +10,60 @@ use rustix::event::{Timespec, epoll};
 use crate::connection::Connection;
 use crate::frame;
 
-/// What one read may bring: several of the server's batches.
+/// Size of the buffer for one read: several of the server's batches.
 const READ_BUFFER_SIZE: usize = 256 << 10;
 
-/// How many clients may be found ready at once.
-const EVENTS: usize = 1024;
+/// Events returned by one `epoll_wait`.
+const MAX_EVENTS: usize = 1024;
 
-struct Member {
+struct PooledClient {
     connection: Connection,
-    /// Woken also when the socket takes more.
-    wants_to_send: bool,
+    /// The epoll also reports when the socket becomes writable.
+    wants_write: bool,
 }
 
-pub struct Crowd {
+/// Clients identified by their slots.
+pub struct ClientPool {
     epoll: OwnedFd,
-    members: Vec<Option<Member>>,
-    vacant: Vec<usize>,
-    buffer: Vec<u8>,
+    slots: Vec<Option<PooledClient>>,
+    free_slots: Vec<usize>,
+    read_buffer: Vec<u8>,
     events: Vec<MaybeUninit<epoll::Event>>,
 }
 
-impl Crowd {
-    pub fn new() -> io::Result<Crowd> {
-        Ok(Crowd {
+impl ClientPool {
+    pub fn new() -> io::Result<ClientPool> {
+        Ok(ClientPool {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            members: Vec::new(),
-            vacant: Vec::new(),
-            buffer: vec![0; READ_BUFFER_SIZE],
-            events: vec![MaybeUninit::uninit(); EVENTS],
+            slots: Vec::new(),
+            free_slots: Vec::new(),
+            read_buffer: vec![0; READ_BUFFER_SIZE],
+            events: vec![MaybeUninit::uninit(); MAX_EVENTS],
         })
     }
 
-    /// Takes a client in: its number from now on, which a later one may get after it has gone.
-    pub fn admit(&mut self, connection: Connection) -> io::Result<usize> {
-        let place = self.vacant.pop().unwrap_or_else(|| {
-            self.members.push(None);
-            self.members.len() - 1
+    /// Adds a client and returns its slot. The slot is reused after the client has been removed.
+    pub fn add(&mut self, connection: Connection) -> io::Result<usize> {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
         });
-        let data = epoll::EventData::new_u64(place as u64);
+        let data = epoll::EventData::new_u64(slot as u64);
         epoll::add(&self.epoll, &connection.socket, data, interest(false))?;
-        self.members[place] = Some(Member {
+        self.slots[slot] = Some(PooledClient {
             connection,
-            wants_to_send: false,
+            wants_write: false,
         });
-        Ok(place)
+        Ok(slot)
     }
 
-    /// How many are in it.
+    /// Returns the number of clients.
     pub fn len(&self) -> usize {
-        self.members.len() - self.vacant.len()
+        self.slots.len() - self.free_slots.len()
     }
 
-    /// Puts into `ready` who has something to read, or room to send what waits; for no longer than `timeout`.
+    /// Waits at most `timeout` and fills `ready` with the slots of the clients whose socket is readable, or writable
+    /// while bytes are unsent.
     pub fn wait(&mut self, timeout: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
         let timeout = Timespec {
             tv_sec: timeout.as_secs() as i64,
@@ -80,64 +82,67 @@ impl Crowd {
     ///
     /// # Errors
     ///
-    /// The client is no longer in the crowd, or it is gone now.
-    pub fn send(&mut self, place: usize, opcode: u8, payload: &[u8]) -> io::Result<()> {
-        self.serve(place, |connection, _| {
-            frame::put(&mut connection.unsent, opcode, payload);
+    /// The slot is free, or the connection has failed. A client whose connection has failed is removed.
+    pub fn send(&mut self, slot: usize, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        self.with_connection(slot, |connection, _| {
+            frame::encode(&mut connection.unsent, opcode, payload);
             Ok(())
         })
     }
 
-    /// Reads once and sends what waits. See [`Connection::receive`].
+    /// Reads once and writes unsent bytes. See [`Connection::receive`].
     ///
     /// # Errors
     ///
-    /// The client is no longer in the crowd, or it is gone now.
+    /// The slot is free, or the connection has failed. A client whose connection has failed is removed.
     pub fn receive(
         &mut self,
-        place: usize,
-        each: impl FnMut(u8, &[u8], &mut Vec<u8>),
+        slot: usize,
+        on_frame: impl FnMut(u8, &[u8], &mut Vec<u8>),
     ) -> io::Result<()> {
-        self.serve(place, |connection, buffer| connection.receive(buffer, each))
+        self.with_connection(slot, |connection, buffer| {
+            connection.receive(buffer, on_frame)
+        })
     }
 
-    fn serve(
+    /// Calls `action`, flushes the connection and updates its interest in the epoll.
+    fn with_connection(
         &mut self,
-        place: usize,
-        work: impl FnOnce(&mut Connection, &mut [u8]) -> io::Result<()>,
+        slot: usize,
+        action: impl FnOnce(&mut Connection, &mut [u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(Some(member)) = self.members.get_mut(place) else {
-            return Err(io::ErrorKind::NotConnected.into());
+        let Some(Some(client)) = self.slots.get_mut(slot) else {
+            return Err(ErrorKind::NotConnected.into());
         };
-        let done = work(&mut member.connection, &mut self.buffer)
-            .and_then(|()| member.connection.flush())
+        let result = action(&mut client.connection, &mut self.read_buffer)
+            .and_then(|()| client.connection.flush())
             .and_then(|()| {
-                let wants_to_send = !member.connection.unsent.is_empty();
-                if wants_to_send != member.wants_to_send {
-                    member.wants_to_send = wants_to_send;
-                    let data = epoll::EventData::new_u64(place as u64);
-                    let socket = &member.connection.socket;
-                    epoll::modify(&self.epoll, socket, data, interest(wants_to_send))?;
+                let wants_write = !client.connection.unsent.is_empty();
+                if wants_write != client.wants_write {
+                    client.wants_write = wants_write;
+                    let data = epoll::EventData::new_u64(slot as u64);
+                    let socket = &client.connection.socket;
+                    epoll::modify(&self.epoll, socket, data, interest(wants_write))?;
                 }
                 Ok(())
             });
-        if done.is_err() {
-            self.dismiss(place);
+        if result.is_err() {
+            self.remove(slot);
         }
-        done
+        result
     }
 
-    /// Lets a client go. Its connection ends by a reset, as if it had vanished.
-    pub fn dismiss(&mut self, place: usize) {
-        // Dropping the socket takes it out of the epoll.
-        if self.members[place].take().is_some() {
-            self.vacant.push(place);
+    /// Removes a client. Its connection ends with a reset, as if the client had vanished.
+    pub fn remove(&mut self, slot: usize) {
+        // Dropping the socket also removes it from the epoll.
+        if self.slots[slot].take().is_some() {
+            self.free_slots.push(slot);
         }
     }
 }
 
-fn interest(wants_to_send: bool) -> epoll::EventFlags {
-    match wants_to_send {
+fn interest(wants_write: bool) -> epoll::EventFlags {
+    match wants_write {
         true => epoll::EventFlags::IN | epoll::EventFlags::OUT,
         false => epoll::EventFlags::IN,
     }

@@ -1,153 +1,152 @@
-//! The order in which everybody must hear the numbered messages.
+//! The order in which all soak clients must receive the sequenced messages.
 
 use std::collections::{HashMap, VecDeque};
 
-/// A numbered message of a well-behaved sender.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Numbered {
-    pub sender: u64,
-    /// 0, 1, 2, … for each sender.
-    pub number: u64,
-    /// How many had been sent before it, by all senders.
-    pub stamp: u64,
-}
+use crate::sequenced_message::SequencedMessage;
 
-/// What has been said to all, in the order in which the witness, one client that stays throughout, has heard it.
+/// The messages sent to all, in the order in which the reference client received them. The reference client stays
+/// connected for the whole soak.
 #[derive(Default)]
-pub struct Ledger {
-    entries: VecDeque<Numbered>,
-    /// How many before the first of the entries were forgotten.
-    forgotten: usize,
-    /// The next number of each sender.
-    next: HashMap<u64, u64>,
+pub struct ReferenceOrder {
+    messages: VecDeque<SequencedMessage>,
+    /// Number of messages discarded from the front.
+    discarded: usize,
+    /// Number of messages received from each sender, which is the next sequence number.
+    received: HashMap<u64, u64>,
 }
 
-impl Ledger {
-    /// The witness has heard this.
-    fn append(&mut self, message: Numbered) -> Result<(), String> {
-        let next = self.next.entry(message.sender).or_default();
-        if message.number != *next {
-            return Err(format!("{message:?} came instead of number {next}"));
+impl ReferenceOrder {
+    /// Appends a message that the reference client has received.
+    fn append(&mut self, message: SequencedMessage) -> Result<(), String> {
+        let next = self.received.entry(message.sender).or_default();
+        if message.sequence != *next {
+            return Err(format!("received {message:?}, expected sequence {next}"));
         }
         *next += 1;
-        self.entries.push_back(message);
+        self.messages.push_back(message);
         Ok(())
     }
 
-    /// How many there have been.
+    /// Returns the position after the last message.
     pub fn end(&self) -> usize {
-        self.forgotten + self.entries.len()
+        self.discarded + self.messages.len()
     }
 
-    fn get(&self, position: usize) -> Option<&Numbered> {
-        self.entries.get(position - self.forgotten)
+    fn get(&self, position: usize) -> Option<&SequencedMessage> {
+        self.messages.get(position - self.discarded)
     }
 
-    /// How many of this sender's have been heard.
-    pub fn heard_of(&self, sender: u64) -> u64 {
-        self.next.get(&sender).copied().unwrap_or(0)
+    /// Returns the number of messages received from this sender.
+    pub fn received_from(&self, sender: u64) -> u64 {
+        self.received.get(&sender).copied().unwrap_or(0)
     }
 
-    /// Nothing more comes from this sender.
+    /// Forgets a sender that sends no further messages.
     pub fn forget_sender(&mut self, sender: u64) {
-        self.next.remove(&sender);
+        self.received.remove(&sender);
     }
 
-    /// Nobody is before this position any more.
-    pub fn forget_before(&mut self, position: usize) {
-        let count = position - self.forgotten;
-        self.entries.drain(..count);
-        self.forgotten = position;
+    /// Discards the messages before this position. All clients must have been compared up to here.
+    pub fn discard_before(&mut self, position: usize) {
+        let count = position - self.discarded;
+        self.messages.drain(..count);
+        self.discarded = position;
     }
 }
 
-/// What one client has heard, compared with the ledger.
-pub struct Listener {
-    /// Its place in the ledger: up to here all is compared. Before its first message, where that may be at the earliest.
+/// Compares the messages received by one client with the reference order.
+pub struct OrderChecker {
+    /// Position in the reference order of the next message to compare. Until the first message has been found, its
+    /// earliest possible position.
     position: usize,
-    /// How many had been sent when it was greeted, until its first message has come: what was sent later is for it too.
-    greeted_at: Option<u64>,
-    /// Heard before the witness.
-    ahead: VecDeque<Numbered>,
+    /// Number of messages sent before the client was greeted: it must receive all later ones. `None` once its first
+    /// message has been found.
+    sent_before_greeting: Option<u64>,
+    /// Received messages that have not been compared, as the reference client has not received them yet.
+    pending: VecDeque<SequencedMessage>,
 }
 
-impl Listener {
-    /// A client that is about to come.
-    pub fn new(ledger: &Ledger) -> Listener {
-        Listener {
-            position: ledger.end(),
-            greeted_at: None,
-            ahead: VecDeque::new(),
+impl OrderChecker {
+    /// Returns the checker for a client that is about to connect.
+    pub fn new(reference: &ReferenceOrder) -> OrderChecker {
+        OrderChecker {
+            position: reference.end(),
+            sent_before_greeting: None,
+            pending: VecDeque::new(),
         }
     }
 
-    /// It has been greeted after so many had been sent.
-    pub fn greeted(&mut self, sent: u64) {
-        self.greeted_at = Some(sent);
+    /// Notes that the client was greeted after `sent` messages had been sent.
+    pub fn set_greeted(&mut self, sent: u64) {
+        self.sent_before_greeting = Some(sent);
     }
 
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// Whether all that it heard has been compared.
-    pub fn is_settled(&self) -> bool {
-        self.ahead.is_empty()
+    /// Returns true if all received messages have been compared.
+    pub fn is_done(&self) -> bool {
+        self.pending.is_empty()
     }
 
-    pub fn hears(&mut self, message: Numbered) {
-        self.ahead.push_back(message);
+    /// Adds a message that the client has received.
+    pub fn push(&mut self, message: SequencedMessage) {
+        self.pending.push_back(message);
     }
 
-    /// The witness's way to compare: what it hears is the order.
-    pub fn dictate(&mut self, ledger: &mut Ledger) -> Result<usize, String> {
-        for message in &self.ahead {
-            ledger.append(*message)?;
+    /// Appends the messages of the reference client to the reference order instead of comparing them. Returns their
+    /// number.
+    pub fn record_reference(&mut self, reference: &mut ReferenceOrder) -> Result<usize, String> {
+        for message in &self.pending {
+            reference.append(*message)?;
         }
-        self.greeted_at = None;
-        self.position = ledger.end();
-        let count = self.ahead.len();
-        self.ahead.clear();
+        self.sent_before_greeting = None;
+        self.position = reference.end();
+        let count = self.pending.len();
+        self.pending.clear();
         Ok(count)
     }
 
-    /// Compares what it heard with the ledger, as far as that goes: how many were compared.
-    pub fn compare(&mut self, ledger: &Ledger) -> Result<usize, String> {
+    /// Compares received messages as far as the reference order goes. Returns the number of messages compared.
+    pub fn compare(&mut self, reference: &ReferenceOrder) -> Result<usize, String> {
         let mut count = 0;
-        while let Some(&heard) = self.ahead.front() {
-            if let Some(greeted_at) = self.greeted_at {
-                match self.first(heard, greeted_at, ledger)? {
+        while let Some(&received) = self.pending.front() {
+            if let Some(sent_before_greeting) = self.sent_before_greeting {
+                match self.find_start(received, sent_before_greeting, reference)? {
                     Some(position) => self.position = position,
                     None => break,
                 }
-                self.greeted_at = None;
+                self.sent_before_greeting = None;
             }
-            let Some(expected) = ledger.get(self.position) else {
+            let Some(expected) = reference.get(self.position) else {
                 break;
             };
-            if heard != *expected {
-                return Err(format!("{heard:?} came instead of {expected:?}"));
+            if received != *expected {
+                return Err(format!("received {received:?}, expected {expected:?}"));
             }
-            self.ahead.pop_front();
+            self.pending.pop_front();
             self.position += 1;
             count += 1;
         }
         Ok(count)
     }
 
-    /// Where its first message is in the ledger, if that goes so far.
-    fn first(
+    /// Returns the position of the first message that the client received. Returns `None` if the reference order does
+    /// not contain the message yet.
+    fn find_start(
         &self,
-        heard: Numbered,
-        greeted_at: u64,
-        ledger: &Ledger,
+        received: SequencedMessage,
+        sent_before_greeting: u64,
+        reference: &ReferenceOrder,
     ) -> Result<Option<usize>, String> {
-        for position in self.position..ledger.end() {
-            match ledger.get(position) {
-                Some(entry) if *entry == heard => return Ok(Some(position)),
-                Some(entry) if entry.stamp >= greeted_at => {
+        for position in self.position..reference.end() {
+            match reference.get(position) {
+                Some(message) if *message == received => return Ok(Some(position)),
+                Some(message) if message.global_sequence >= sent_before_greeting => {
                     return Err(format!(
-                        "{heard:?} came first, {entry:?} was missed, sent after the greeting ({greeted_at})"
+                        "received {received:?} first and missed {message:?}, which was sent after the greeting \
+                         ({sent_before_greeting} messages before it)"
                     ));
                 }
                 _ => {}

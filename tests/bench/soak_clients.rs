@@ -1,377 +1,357 @@
-//! The well-behaved clients of a soak: some stay, some come and go, plain and JSON, and all check what they hear.
+//! The well-behaved clients of a soak, in plain text and JSON. Some stay connected, others join and leave, and the
+//! messages received by each of them are checked.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::client_pool::Crowd;
+use crate::client_pool::ClientPool;
 use crate::connection::{Connection, Endpoint};
 use crate::frame;
-use crate::reference_order::{Ledger, Listener, Numbered};
+use crate::reference_order::{OrderChecker, ReferenceOrder};
+use crate::sequenced_message::SequencedMessage;
 
-/// Those who stay from the beginning to the end. The first of them is the witness.
-const STAYERS: usize = 24;
+/// Clients that stay connected for the whole soak. The first of them is the reference client.
+const PERMANENT_CLIENTS: usize = 24;
 
-/// One in so many speaks JSON, one in so many leaves without a Close, one message in so many is a large one.
-const JSON: u64 = 3;
-const VANISHING: u64 = 4;
-const LARGE: u64 = 12;
+/// Slot of the reference client in the pool.
+const REFERENCE_CLIENT: usize = 0;
 
-const SMALL_BYTES: usize = 48;
-/// With these the chat is more than who does not read can leave in the kernel's buffers, which take megabytes.
-const LARGE_BYTES: usize = 32 << 10;
+/// One client in 3 uses JSON, one in 4 leaves without a Close, and one message in 12 is large.
+const JSON_EVERY: u64 = 3;
+const VANISH_EVERY: u64 = 4;
+const LARGE_EVERY: u64 = 12;
 
-/// Between two newcomers, and how long one stays.
-const ARRIVALS: Duration = Duration::from_millis(100);
+/// Message lengths in bytes. The large messages bring the traffic above what the kernel buffers for a client that does
+/// not read, which is megabytes.
+const SMALL_MESSAGE: usize = 48;
+const LARGE_MESSAGE: usize = 32 << 10;
+
+/// Time between two joins, and the time after which a client that is not permanent leaves.
+const JOIN_INTERVAL: Duration = Duration::from_millis(100);
 const STAY: Duration = Duration::from_secs(3);
 
-/// Between two messages.
-const MESSAGES: Duration = Duration::from_millis(5);
+/// Time between two messages.
+const MESSAGE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Within this time what was said must have been heard by all, on a machine that has other work too.
-const SOON: Duration = Duration::from_secs(30);
+/// Timeout until a message has reached all clients. It allows for a machine that is busy with other work.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-const WITNESS: usize = 0;
-
-struct Chatter {
+struct SoakClient {
+    /// Number of the client as a sender. It is not reused, unlike the slot in the pool.
     sender: u64,
     json: bool,
-    said: u64,
-    listener: Listener,
+    sent: u64,
+    checker: OrderChecker,
     greeted: bool,
-    /// `None`: it stays.
-    leaves: Option<Instant>,
-    /// It has sent its Close, and waits for the server's.
+    /// `None` for a permanent client.
+    leaves_at: Option<Instant>,
+    /// The client has sent its Close and waits for the server's.
     closing: bool,
 }
 
-pub struct Chatters {
-    endpoint: Endpoint,
-    crowd: Crowd,
-    ledger: Ledger,
-    /// By their places in the crowd.
-    present: BTreeMap<usize, Chatter>,
-    /// Those who have left while the witness had not heard all that they had.
-    gone: Vec<Listener>,
-    /// Who left with a Close: by when how many messages of that sender must have been heard.
-    owed: VecDeque<(Instant, u64, u64)>,
-    /// Numbered messages sent by all.
+/// Messages of a client that has closed its connection. The reference client must receive all of them in time.
+struct Undelivered {
+    deadline: Instant,
+    sender: u64,
     sent: u64,
-    next_arrival: Instant,
+}
+
+pub struct SoakClients {
+    endpoint: Endpoint,
+    pool: ClientPool,
+    reference: ReferenceOrder,
+    /// The connected clients by their slots in the pool.
+    clients: BTreeMap<usize, SoakClient>,
+    /// Checkers of clients that left with messages the reference client had not received yet.
+    departed: Vec<OrderChecker>,
+    undelivered: VecDeque<Undelivered>,
+    /// Sequenced messages sent by all clients.
+    sent: u64,
+    next_join: Instant,
     next_message: Instant,
     ready: Vec<usize>,
     pub checked: u64,
     pub connections: u64,
 }
 
-impl Chatters {
-    pub fn new(endpoint: Endpoint) -> Result<Chatters> {
+impl SoakClients {
+    /// Connects the permanent clients.
+    pub fn new(endpoint: Endpoint) -> Result<SoakClients> {
         let now = Instant::now();
-        let mut chatters = Chatters {
+        let mut clients = SoakClients {
             endpoint,
-            crowd: Crowd::new()?,
-            ledger: Ledger::default(),
-            present: BTreeMap::new(),
-            gone: Vec::new(),
-            owed: VecDeque::new(),
+            pool: ClientPool::new()?,
+            reference: ReferenceOrder::default(),
+            clients: BTreeMap::new(),
+            departed: Vec::new(),
+            undelivered: VecDeque::new(),
             sent: 0,
-            next_arrival: now,
+            next_join: now,
             next_message: now,
             ready: Vec::new(),
             checked: 0,
             connections: 0,
         };
-        for _ in 0..STAYERS {
-            chatters.arrive(None)?;
+        for _ in 0..PERMANENT_CLIENTS {
+            clients.join(None)?;
         }
-        // Before the witness is there, nothing may be said.
-        let end = Instant::now() + SOON;
-        while chatters.present.values().any(|chatter| !chatter.greeted) {
-            if Instant::now() > end {
-                return Err("no greeting came".into());
+        // The reference client would miss messages sent before it is greeted.
+        let deadline = Instant::now() + DELIVERY_TIMEOUT;
+        while clients.clients.values().any(|client| !client.greeted) {
+            if Instant::now() > deadline {
+                return Err("timeout waiting for the greetings".into());
             }
-            chatters.hear()?;
+            clients.receive_ready()?;
         }
-        Ok(chatters)
+        Ok(clients)
     }
 
-    /// How many are here now.
-    pub fn present(&self) -> usize {
-        self.present.len()
+    /// Returns the number of connected clients.
+    pub fn len(&self) -> usize {
+        self.clients.len()
     }
 
-    /// What is due at this moment: arrivals, messages, departures, and the comparison of what was heard.
-    pub fn chat(&mut self) -> Result<()> {
+    /// Performs the joins, messages and departures that are due, then receives and compares messages.
+    pub fn step(&mut self) -> Result<()> {
         let now = Instant::now();
-        if now >= self.next_arrival {
-            self.next_arrival = now + ARRIVALS;
-            self.arrive(Some(now + STAY))?;
+        if now >= self.next_join {
+            self.next_join = now + JOIN_INTERVAL;
+            self.join(Some(now + STAY))?;
         }
         if now >= self.next_message {
-            self.next_message = now + MESSAGES;
-            self.say()?;
+            self.next_message = now + MESSAGE_INTERVAL;
+            self.send_message()?;
         }
-        self.depart(now)?;
-        self.hear()?;
+        self.start_departures(now)?;
+        self.receive_ready()?;
         self.compare(now)
     }
 
-    /// Says nothing more and waits until everybody has heard all.
-    pub fn finish(mut self) -> Result<(u64, u64)> {
-        let end = Instant::now() + SOON;
+    /// Stops sending and waits until all clients have received all messages. Returns the numbers of checked messages
+    /// and of connections.
+    pub fn drain(mut self) -> Result<(u64, u64)> {
+        let deadline = Instant::now() + DELIVERY_TIMEOUT;
         loop {
-            self.hear()?;
+            self.receive_ready()?;
             self.compare(Instant::now())?;
-            let Some(behind) = self.behind() else {
+            let Some(missing) = self.missing() else {
                 return Ok((self.checked, self.connections));
             };
-            if Instant::now() > end {
-                return Err(format!("at the end {behind}").into());
+            if Instant::now() > deadline {
+                return Err(format!("timeout waiting for the last messages: {missing}").into());
             }
         }
     }
 
-    /// Who has not heard all that was said.
-    fn behind(&self) -> Option<String> {
-        let end = self.ledger.end();
-        for chatter in self.present.values() {
-            let Chatter { sender, said, .. } = *chatter;
-            let heard = self.ledger.heard_of(sender);
-            if heard != said {
-                return Some(format!("{heard} of {said} messages of {sender} were heard"));
+    /// Describes a client that has not received all messages, or whose messages have not all been received.
+    fn missing(&self) -> Option<String> {
+        let end = self.reference.end();
+        for client in self.clients.values() {
+            let SoakClient { sender, sent, .. } = *client;
+            let received = self.reference.received_from(sender);
+            if received != sent {
+                return Some(format!(
+                    "received {received} of {sent} messages of client {sender}"
+                ));
             }
-            let position = chatter.listener.position();
-            // Who came late and has heard nothing since has nothing to compare.
-            if chatter.leaves.is_none() && position != end {
-                return Some(format!("{sender} has heard {position} of {end}"));
+            let position = client.checker.position();
+            // A client that joined late and has received no message since then has no position to compare.
+            if client.leaves_at.is_none() && position != end {
+                return Some(format!("client {sender} received {position} of {end}"));
             }
         }
-        let unsettled = self.gone.len() + self.owed.len();
-        (unsettled > 0).then(|| format!("{unsettled} who left are not settled"))
+        let unfinished = self.departed.len() + self.undelivered.len();
+        (unfinished > 0).then(|| format!("{unfinished} checks of departed clients are unfinished"))
     }
 
-    fn arrive(&mut self, leaves: Option<Instant>) -> Result<()> {
+    fn join(&mut self, leaves_at: Option<Instant>) -> Result<()> {
         let sender = self.connections;
-        let json = sender % JSON == 1;
-        let listener = Listener::new(&self.ledger);
+        let json = sender % JSON_EVERY == 1;
+        let checker = OrderChecker::new(&self.reference);
         let connection = Connection::open(&self.endpoint, json.then_some("threadchat.json"))
             .map_err(|error| format!("a well-behaved client could not connect: {error}"))?;
-        let place = self.crowd.admit(connection)?;
+        let slot = self.pool.add(connection)?;
         self.connections += 1;
-        self.present.insert(
-            place,
-            Chatter {
+        self.clients.insert(
+            slot,
+            SoakClient {
                 sender,
                 json,
-                said: 0,
-                listener,
+                sent: 0,
+                checker,
                 greeted: false,
-                leaves,
+                leaves_at,
                 closing: false,
             },
         );
-        // What came together with the head wakes nobody.
-        self.receive(place)
+        // The epoll does not report frames received together with the handshake response.
+        self.receive(slot)
     }
 
-    /// Each in turn.
-    fn say(&mut self) -> Result<()> {
-        let turn = self.sent as usize % self.present.len();
+    /// Sends one message. The clients take turns.
+    fn send_message(&mut self) -> Result<()> {
+        let turn = self.sent as usize % self.clients.len();
         let (before, after) = (
-            self.present.iter().take(turn),
-            self.present.iter().skip(turn),
+            self.clients.iter().take(turn),
+            self.clients.iter().skip(turn),
         );
-        let may_speak = |chatter: &Chatter| chatter.greeted && !chatter.closing;
-        let place =
-            (after.chain(before)).find_map(|(&place, chatter)| may_speak(chatter).then_some(place));
-        let Some((place, chatter)) =
-            place.and_then(|place| Some((place, self.present.get_mut(&place)?)))
+        let can_send = |client: &SoakClient| client.greeted && !client.closing;
+        let slot =
+            (after.chain(before)).find_map(|(&slot, client)| can_send(client).then_some(slot));
+        let Some((slot, client)) = slot.and_then(|slot| Some((slot, self.clients.get_mut(&slot)?)))
         else {
             return Ok(());
         };
-        let text = text(
-            Numbered {
-                sender: chatter.sender,
-                number: chatter.said,
-                stamp: self.sent,
-            },
-            if self.sent.is_multiple_of(LARGE) {
-                LARGE_BYTES
-            } else {
-                SMALL_BYTES
-            },
-        );
-        chatter.said += 1;
+        let message = SequencedMessage {
+            sender: client.sender,
+            sequence: client.sent,
+            global_sequence: self.sent,
+        };
+        let text = message.encode(if self.sent.is_multiple_of(LARGE_EVERY) {
+            LARGE_MESSAGE
+        } else {
+            SMALL_MESSAGE
+        });
+        client.sent += 1;
         self.sent += 1;
-        let payload = match chatter.json {
+        let payload = match client.json {
             true => format!(r#"{{"type":"message","text":"{text}"}}"#),
             false => text,
         };
-        let sent = self.crowd.send(place, frame::TEXT, payload.as_bytes());
-        sent.map_err(|error| format!("a well-behaved client was lost: {error}").into())
+        let result = self.pool.send(slot, frame::TEXT, payload.as_bytes());
+        result.map_err(|error| format!("a well-behaved client was disconnected: {error}").into())
     }
 
-    fn depart(&mut self, now: Instant) -> Result<()> {
-        let leaving: Vec<usize> = (self.present.iter())
-            .filter(|(_, chatter)| {
-                chatter.leaves.is_some_and(|at| at <= now) && chatter.greeted && !chatter.closing
+    /// Closes or resets the connections of the clients that are due to leave.
+    fn start_departures(&mut self, now: Instant) -> Result<()> {
+        let leaving: Vec<usize> = (self.clients.iter())
+            .filter(|(_, client)| {
+                client.leaves_at.is_some_and(|at| at <= now) && client.greeted && !client.closing
             })
-            .map(|(&place, _)| place)
+            .map(|(&slot, _)| slot)
             .collect();
-        for place in leaving {
-            let Some(chatter) = self.present.get_mut(&place) else {
+        for slot in leaving {
+            let Some(client) = self.clients.get_mut(&slot) else {
                 continue;
             };
-            if chatter.sender.is_multiple_of(VANISHING) {
-                // A reset takes what the server has not read yet along, so nothing may be under way.
-                if self.ledger.heard_of(chatter.sender) == chatter.said {
-                    self.ledger.forget_sender(chatter.sender);
-                    self.gone_now(place);
-                    self.crowd.dismiss(place);
+            if client.sender.is_multiple_of(VANISH_EVERY) {
+                // A reset discards bytes that the server has not read yet, so no message may be in transit.
+                if self.reference.received_from(client.sender) == client.sent {
+                    self.reference.forget_sender(client.sender);
+                    self.remove(slot);
                 }
             } else {
-                // Right behind what it said last, which the others must hear all the same.
-                chatter.closing = true;
-                self.owed
-                    .push_back((now + SOON, chatter.sender, chatter.said));
-                self.crowd
-                    .send(place, frame::CLOSE, &1000u16.to_be_bytes())?;
+                // The Close directly follows the last message, which must be delivered nevertheless.
+                client.closing = true;
+                self.undelivered.push_back(Undelivered {
+                    deadline: now + DELIVERY_TIMEOUT,
+                    sender: client.sender,
+                    sent: client.sent,
+                });
+                self.pool.send(slot, frame::CLOSE, &1000u16.to_be_bytes())?;
             }
         }
         Ok(())
     }
 
-    fn gone_now(&mut self, place: usize) {
-        self.gone
-            .extend(self.present.remove(&place).map(|chatter| chatter.listener));
+    /// Removes a client and keeps its checker.
+    fn remove(&mut self, slot: usize) {
+        let client = self.clients.remove(&slot);
+        self.departed.extend(client.map(|client| client.checker));
+        self.pool.remove(slot);
     }
 
-    fn hear(&mut self) -> Result<()> {
+    fn receive_ready(&mut self) -> Result<()> {
         let mut ready = std::mem::take(&mut self.ready);
-        self.crowd.wait(MESSAGES / 2, &mut ready)?;
-        for &place in &ready {
-            self.receive(place)?;
+        self.pool.wait(MESSAGE_INTERVAL / 2, &mut ready)?;
+        for &slot in &ready {
+            self.receive(slot)?;
         }
         self.ready = ready;
         Ok(())
     }
 
-    fn receive(&mut self, place: usize) -> Result<()> {
-        let Some(chatter) = self.present.get_mut(&place) else {
+    fn receive(&mut self, slot: usize) -> Result<()> {
+        let Some(client) = self.clients.get_mut(&slot) else {
             return Ok(());
         };
-        let (sent, mut trouble, mut closed) = (self.sent, None, None);
-        let received = self
-            .crowd
-            .receive(place, |opcode, payload, _| match opcode {
-                frame::TEXT if !chatter.greeted => {
-                    let greeting: &[u8] = match chatter.json {
-                        true => br#"{"type":"welcome","#,
-                        false => b"You are connected! ",
-                    };
-                    chatter.greeted = payload.starts_with(greeting);
-                    chatter.listener.greeted(sent);
-                    if !chatter.greeted {
-                        trouble = Some("something came before the greeting".to_owned());
-                    }
+        let (sent, mut violation, mut close) = (self.sent, None, None);
+        let result = self.pool.receive(slot, |opcode, payload, _| match opcode {
+            frame::TEXT if !client.greeted => {
+                let greeting: &[u8] = match client.json {
+                    true => br#"{"type":"welcome","#,
+                    false => b"You are connected! ",
+                };
+                client.greeted = payload.starts_with(greeting);
+                client.checker.set_greeted(sent);
+                if !client.greeted {
+                    violation = Some("received a message before the greeting".to_owned());
                 }
-                frame::TEXT => match read(payload, chatter.json) {
-                    Ok(message) => message
-                        .into_iter()
-                        .for_each(|message| chatter.listener.hears(message)),
-                    Err(why) => trouble = Some(why),
-                },
-                frame::CLOSE => closed = Some(frame::close_code(payload)),
-                other => trouble = Some(format!("a frame with opcode {other} came")),
-            });
-        let sender = chatter.sender;
-        match (trouble, closed) {
-            (Some(why), _) => Err(format!("client {sender}: {why}").into()),
-            (None, Some(Some(1000))) if chatter.closing => {
-                self.gone_now(place);
-                self.crowd.dismiss(place);
+            }
+            frame::TEXT => match SequencedMessage::decode(payload, client.json) {
+                Ok(message) => message
+                    .into_iter()
+                    .for_each(|message| client.checker.push(message)),
+                Err(error) => violation = Some(error),
+            },
+            frame::CLOSE => close = Some(frame::close_code(payload)),
+            other => violation = Some(format!("received a frame with opcode {other}")),
+        });
+        let sender = client.sender;
+        match (violation, close) {
+            (Some(violation), _) => Err(format!("client {sender}: {violation}").into()),
+            (None, Some(Some(1000))) if client.closing => {
+                self.remove(slot);
                 Ok(())
             }
             (None, Some(code)) => {
-                Err(format!("client {sender} was sent a Close with the code {code:?}").into())
+                Err(format!("client {sender}: received a Close with code {code:?}").into())
             }
-            (None, None) => received.map_err(|error| {
-                format!("client {sender}, well-behaved, was lost: {error}").into()
+            (None, None) => result.map_err(|error| {
+                format!("client {sender}: a well-behaved client was disconnected: {error}").into()
             }),
         }
     }
 
     fn compare(&mut self, now: Instant) -> Result<()> {
         let mut count = 0;
-        if let Some(witness) = self.present.get_mut(&WITNESS) {
-            count += witness.listener.dictate(&mut self.ledger)?;
+        if let Some(client) = self.clients.get_mut(&REFERENCE_CLIENT) {
+            count += client.checker.record_reference(&mut self.reference)?;
         }
-        for chatter in self.present.values_mut() {
-            let compared = chatter.listener.compare(&self.ledger);
-            count += compared.map_err(|why| format!("client {}: {why}", chatter.sender))?;
+        for client in self.clients.values_mut() {
+            let compared = client.checker.compare(&self.reference);
+            count += compared.map_err(|error| format!("client {}: {error}", client.sender))?;
         }
-        for listener in &mut self.gone {
-            count += listener.compare(&self.ledger)?;
+        for checker in &mut self.departed {
+            count += checker.compare(&self.reference)?;
         }
         self.checked += count as u64;
-        self.gone.retain(|listener| !listener.is_settled());
-        while let Some(&(due, sender, said)) = self.owed.front() {
-            let heard = self.ledger.heard_of(sender);
-            if heard == said {
-                self.owed.pop_front();
-                self.ledger.forget_sender(sender);
-            } else if now > due {
-                return Err(
-                    format!("{heard} of {said} messages of client {sender}, who closed").into(),
-                );
+        self.departed.retain(|checker| !checker.is_done());
+        while let Some(&Undelivered {
+            deadline,
+            sender,
+            sent,
+        }) = self.undelivered.front()
+        {
+            let received = self.reference.received_from(sender);
+            if received == sent {
+                self.undelivered.pop_front();
+                self.reference.forget_sender(sender);
+            } else if now > deadline {
+                return Err(format!(
+                    "received {received} of {sent} messages of client {sender}, which has closed"
+                )
+                .into());
             } else {
                 break;
             }
         }
-        let listeners = self.present.values().map(|chatter| &chatter.listener);
-        let all = listeners.chain(&self.gone).map(Listener::position);
-        if let Some(position) = all.min() {
-            self.ledger.forget_before(position);
+        let connected = self.clients.values().map(|client| &client.checker);
+        let positions = connected.chain(&self.departed).map(OrderChecker::position);
+        if let Some(position) = positions.min() {
+            self.reference.discard_before(position);
         }
         Ok(())
     }
-}
-
-const MARK: &str = "soak ";
-
-/// The mark, the message's three numbers and its length, filled up to that.
-fn text(message: Numbered, bytes: usize) -> String {
-    let Numbered {
-        sender,
-        number,
-        stamp,
-    } = message;
-    let mut text = format!("{MARK}{sender} {number} {stamp} {bytes} ");
-    text.extend(std::iter::repeat_n('.', bytes.saturating_sub(text.len())));
-    text
-}
-
-/// The numbered message in a payload, if it is one.
-fn read(payload: &[u8], json: bool) -> std::result::Result<Option<Numbered>, String> {
-    let payload = str::from_utf8(payload).map_err(|_| "a text that is not UTF-8")?;
-    let Some(at) = payload.find(MARK) else {
-        return Ok(None);
-    };
-    let text = &payload[at..];
-    let mut numbers = text[MARK.len()..].split(' ').map(str::parse::<u64>);
-    let mut number = || numbers.next().and_then(std::result::Result::ok);
-    let (Some(sender), Some(place), Some(stamp), Some(bytes)) =
-        (number(), number(), number(), number())
-    else {
-        return Err(format!("a damaged message came: {payload:?}"));
-    };
-    let end = if json { r#""}"#.len() } else { 0 };
-    if text.len() as u64 != bytes + end as u64 {
-        return Err(format!("{} bytes came of {bytes}", text.len()));
-    }
-    Ok(Some(Numbered {
-        sender,
-        number: place,
-        stamp,
-    }))
 }
