@@ -15,8 +15,10 @@ mod client_pool;
 mod connection;
 mod frame;
 mod hostile_clients;
+mod joins;
 mod limits;
 mod load_generator;
+mod machine_memory;
 mod plots;
 mod process;
 mod progress;
@@ -135,7 +137,7 @@ fn run_workloads(
                 "{name}, {clients} clients, round {round} of {}",
                 config.rounds
             ));
-            rounds.push(workload.run(&config.source, config.duration, progress)?);
+            rounds.push(workload.run(&config.source, config.duration, config.settle, progress)?);
         }
         Summary::new(workload, rounds)
     };

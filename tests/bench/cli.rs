@@ -25,6 +25,10 @@ Usage: cargo bench -- [OPTION]... [NAME]...    run these benchmarks, or all
 const OPTIONS: &str = "
   --seconds N      duration of each round of a workload, 1 to 60 [3]
   --rounds N       number of rounds, 1 to 20; the median is reported [3]
+  --settle SECONDS
+                   time from the last client of idle until memory is measured,
+                   1 to 3600 [10]. Memory of the whole machine is only valid
+                   while no other program runs
   --json FILE      also write all figures to this file
   --plots DIR      write delays.svg, the distribution of the delays, and
                    cost.svg, the CPU time per delivery over the number of
@@ -51,6 +55,8 @@ pub struct BenchConfig {
     pub names: Vec<String>,
     pub duration: Duration,
     pub rounds: usize,
+    /// Time after which the clients of the workload `idle` count as settled.
+    pub settle: Duration,
     pub json: Option<PathBuf>,
     pub plots: Option<PathBuf>,
     pub source: ServerSource,
@@ -65,7 +71,7 @@ impl CliAction {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, lexopt::Error> {
         let mut parser = Parser::from_args(args);
         let mut names: Vec<String> = Vec::new();
-        let (mut seconds, mut rounds, mut minutes) = (3, 3, None);
+        let (mut seconds, mut rounds, mut settle, mut minutes) = (3, 3, 10, None);
         let (mut json, mut plots, mut url, mut pid) = (None, None, None, None);
         let all_names = || {
             WORKLOADS
@@ -79,6 +85,7 @@ impl CliAction {
                 Arg::Long("bench") => {}
                 Arg::Long("seconds") => seconds = parse_number(&mut parser, "--seconds", 60)?,
                 Arg::Long("rounds") => rounds = parse_number(&mut parser, "--rounds", 20)?,
+                Arg::Long("settle") => settle = parse_number(&mut parser, "--settle", 3600)?,
                 Arg::Long("minutes") => {
                     minutes = Some(parse_number(&mut parser, "--minutes", 7 * 24 * 60)?);
                 }
@@ -132,6 +139,7 @@ impl CliAction {
             names,
             duration: Duration::from_secs(seconds.into()),
             rounds: rounds as usize,
+            settle: Duration::from_secs(settle.into()),
             json,
             plots,
             source,

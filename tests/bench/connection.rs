@@ -1,9 +1,12 @@
-//! The connection of one client: a socket that is non-blocking after the handshake, and the bytes in transit.
+//! The connection of one client: a socket that is non-blocking, at the latest after the handshake, and the bytes in
+//! transit.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::frame;
 
@@ -19,7 +22,9 @@ pub struct Endpoint {
 
 pub struct Connection {
     pub socket: TcpStream,
-    /// Received bytes of an incomplete frame.
+    /// The handshake response has been received.
+    upgraded: bool,
+    /// Received bytes of an incomplete frame or handshake response.
     partial: Vec<u8>,
     /// Bytes that the socket has not accepted yet.
     pub unsent: Vec<u8>,
@@ -33,26 +38,18 @@ impl Connection {
     /// The connection attempt fails, or the response is not an upgrade. The error then contains its status line.
     pub fn open(endpoint: &Endpoint, subprotocol: Option<&str>) -> io::Result<Connection> {
         let mut socket = TcpStream::connect_timeout(&endpoint.address, HANDSHAKE_TIMEOUT)?;
-        socket.set_nodelay(true)?;
+        prepare(&socket)?;
         socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
-        // Without a reset, thousands of ports would be in TIME_WAIT and unavailable in the next round.
-        rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
         socket.write_all(handshake_request(endpoint, subprotocol).as_bytes())?;
         let mut received = Vec::new();
         let mut buffer = [0; 2048];
         loop {
-            if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
-                if !received.starts_with(b"HTTP/1.1 101 ") {
-                    let response = String::from_utf8_lossy(&received);
-                    let status_line = response.lines().next().unwrap_or_default();
-                    return Err(io::Error::other(format!(
-                        "the handshake failed: {status_line:?}"
-                    )));
-                }
-                received.drain(..end + 4);
+            if let Some(size) = response_size(&received)? {
+                received.drain(..size);
                 socket.set_nonblocking(true)?;
                 return Ok(Connection {
                     socket,
+                    upgraded: true,
                     partial: received,
                     unsent: Vec::new(),
                 });
@@ -62,6 +59,29 @@ impl Connection {
                 n => received.extend(&buffer[..n]),
             }
         }
+    }
+
+    /// Starts to connect without waiting. The handshake request is unsent until the socket is writable, and the
+    /// response is read by [`Connection::receive`].
+    pub fn start(endpoint: &Endpoint) -> io::Result<Connection> {
+        let family = match endpoint.address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        match rustix::net::connect(&socket, &endpoint.address) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let socket = TcpStream::from(socket);
+        prepare(&socket)?;
+        Ok(Connection {
+            socket,
+            upgraded: false,
+            partial: Vec::new(),
+            unsent: handshake_request(endpoint, None).into_bytes(),
+        })
     }
 
     /// Writes unsent bytes until the socket accepts no more.
@@ -81,7 +101,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection has ended, or a frame is larger than the buffer.
+    /// The connection has ended, the handshake response is not an upgrade, or a frame is larger than the buffer.
     pub fn receive(
         &mut self,
         buffer: &mut [u8],
@@ -100,7 +120,15 @@ impl Connection {
             Err(error) => return Err(error),
         };
         let mut rest = &buffer[..end];
-        while let Some(frame) = frame::parse(rest) {
+        if !self.upgraded
+            && let Some(size) = response_size(rest)?
+        {
+            self.upgraded = true;
+            rest = &rest[size..];
+        }
+        while self.upgraded
+            && let Some(frame) = frame::parse(rest)
+        {
             if frame.opcode == frame::PING {
                 frame::encode(&mut self.unsent, frame::PONG, frame.payload);
             } else {
@@ -112,6 +140,32 @@ impl Connection {
         self.partial.extend(rest);
         Ok(())
     }
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    // Without a reset, thousands of ports would be in TIME_WAIT and unavailable in the next round.
+    Ok(rustix::net::sockopt::set_socket_linger(
+        socket,
+        Some(Duration::ZERO),
+    )?)
+}
+
+/// Returns the size of the handshake response at the start of `received`, or `None` if it is incomplete.
+///
+/// # Errors
+///
+/// The response is not an upgrade. The error contains its status line.
+fn response_size(received: &[u8]) -> io::Result<Option<usize>> {
+    let end = received.windows(4).position(|four| four == b"\r\n\r\n");
+    if end.is_some() && !received.starts_with(b"HTTP/1.1 101 ") {
+        let response = String::from_utf8_lossy(received);
+        let status_line = response.lines().next().unwrap_or_default();
+        return Err(io::Error::other(format!(
+            "the handshake failed: {status_line:?}"
+        )));
+    }
+    Ok(end.map(|end| end + 4))
 }
 
 /// Returns the head of a WebSocket handshake request.

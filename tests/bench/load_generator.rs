@@ -30,8 +30,6 @@ pub enum LoadModel {
     ClosedLoop { window: usize },
     /// The first `senders` clients together send `per_second` messages a second, independently of their delivery.
     OpenLoop { per_second: f64, senders: usize },
-    /// No client sends a message.
-    Idle,
 }
 
 /// The result of a measurement.
@@ -99,7 +97,7 @@ pub fn run(
     let own_cpu = Process::current().cpu_time()? - own_cpu_before;
     let missing = match model {
         LoadModel::OpenLoop { .. } => generator.drain(clients)?,
-        LoadModel::ClosedLoop { .. } | LoadModel::Idle => 0,
+        LoadModel::ClosedLoop { .. } => 0,
     };
     let switches_after = server.map(Process::context_switches).transpose()?;
     let switches_per_delivery = switches_before.zip(switches_after).map(|(before, after)| {

@@ -103,13 +103,43 @@ impl Summary {
         })
     }
 
+    fn has_enough_clients_for_rss(&self) -> bool {
+        self.median.get("clients") >= Some(&MIN_CLIENTS_FOR_RSS)
+    }
+
     fn cell(&self, column: &Column) -> String {
-        let is_hidden = column.metric == "idle_kib_per_client"
-            && self.median.get("clients") < Some(&MIN_CLIENTS_FOR_RSS);
+        let is_hidden =
+            column.metric == "idle_kib_per_client" && !self.has_enough_clients_for_rss();
         match self.median.get(column.metric) {
             Some(value) if !is_hidden => format_number(value / column.scale, column.digits),
             _ => "–".into(),
         }
+    }
+
+    /// Describes the metrics of a single workload, for which the table has no columns.
+    fn details(&self) -> Option<String> {
+        let number = |name| Some(format_number(*self.median.get(name)?, 1));
+        if let Some(median) = number("last_greeting_ms") {
+            let rounds = self.rounds.iter();
+            let max = rounds
+                .filter_map(|metrics| metrics.get("last_greeting_ms").copied())
+                .fold(0.0, f64::max);
+            let max = format_number(max, 1);
+            return Some(format!(
+                "last greeting after {median} ms (median), {max} ms (maximum of the rounds)"
+            ));
+        }
+        let machine =
+            number("machine_kib_per_client").filter(|_| self.has_enough_clients_for_rss())?;
+        let available = number("available_kib_per_client")?;
+        let shares = number("idle_kib_per_client")
+            .zip(number("kernel_kib_per_client"))
+            .map(|(process, kernel)| format!("process {process}, kernel {kernel}, "))
+            .unwrap_or_default();
+        let settle = self.median.get("settle_s")?;
+        Some(format!(
+            "KiB/client {settle:.0} s after the last join: {shares}together {machine} (by MemAvailable {available})"
+        ))
     }
 }
 
@@ -149,6 +179,9 @@ pub fn table(summaries: &[Summary]) -> String {
             name, description, ..
         } = summary.workload;
         let _ = writeln!(text, "{name:<9}  {description}");
+        if let Some(details) = summary.details() {
+            let _ = writeln!(text, "{:<9}  {details}", "");
+        }
         for note in &summary.notes {
             let _ = writeln!(text, "{:<9}  ! {note}", "");
         }

@@ -9,14 +9,20 @@ use hdrhistogram::Histogram;
 use crate::Result;
 use crate::client_pool::ClientPool;
 use crate::connection::Connection;
+use crate::joins;
 use crate::limits;
 use crate::load_generator::{self, LoadModel, Measurement};
+use crate::machine_memory::Snapshot;
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::server::{Server, ServerSource};
 
 /// Time after the last handshake until the server is idle.
 const SETTLE: Duration = Duration::from_millis(500);
+
+/// Time before the memory of the machine is measured for the first time. The kernel releases the sockets and stacks of a
+/// previous server in the background.
+const RELEASE_TIME: Duration = Duration::from_secs(3);
 
 /// Timeout for connecting all clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(90);
@@ -28,7 +34,17 @@ pub struct Workload {
     pub clients: usize,
     /// Additional clients that never read.
     pub stalled_clients: usize,
-    pub load: LoadModel,
+    pub scenario: Scenario,
+}
+
+#[derive(Clone, Copy)]
+pub enum Scenario {
+    /// The clients connect one after the other, then send messages.
+    Load(LoadModel),
+    /// The clients connect one after the other and send nothing.
+    Idle,
+    /// The clients connect at the same time and send nothing.
+    Joins,
 }
 
 const fn closed_loop(
@@ -42,11 +58,11 @@ const fn closed_loop(
         description,
         clients: 32,
         stalled_clients,
-        load: LoadModel::ClosedLoop { window },
+        scenario: Scenario::Load(LoadModel::ClosedLoop { window }),
     }
 }
 
-pub const WORKLOADS: [Workload; 6] = [
+pub const WORKLOADS: [Workload; 7] = [
     closed_loop(
         "saturated",
         64,
@@ -64,10 +80,10 @@ pub const WORKLOADS: [Workload; 6] = [
         description: "1,000 clients, 10 of which together send 80 messages a second",
         clients: 1000,
         stalled_clients: 0,
-        load: LoadModel::OpenLoop {
+        scenario: Scenario::Load(LoadModel::OpenLoop {
             per_second: 80.0,
             senders: 10,
-        },
+        }),
     },
     closed_loop(
         "stuck",
@@ -80,17 +96,24 @@ pub const WORKLOADS: [Workload; 6] = [
         description: "2,000 idle clients",
         clients: 2000,
         stalled_clients: 0,
-        load: LoadModel::Idle,
+        scenario: Scenario::Idle,
+    },
+    Workload {
+        name: "joins",
+        description: "1,000 clients connect at the same time",
+        clients: 1000,
+        stalled_clients: 0,
+        scenario: Scenario::Joins,
     },
     Workload {
         name: "crowd",
         description: "10,000 clients, 10 of which together send 8 messages a second",
         clients: 10_000,
         stalled_clients: 0,
-        load: LoadModel::OpenLoop {
+        scenario: Scenario::Load(LoadModel::OpenLoop {
             per_second: 8.0,
             senders: 10,
-        },
+        }),
     },
 ];
 
@@ -104,10 +127,10 @@ pub fn cost(clients: usize) -> Workload {
         description: "80,000 deliveries a second",
         clients,
         stalled_clients: 0,
-        load: LoadModel::OpenLoop {
+        scenario: Scenario::Load(LoadModel::OpenLoop {
             per_second: (COST_DELIVERIES / clients) as f64,
             senders: clients.min(10),
-        },
+        }),
     }
 }
 
@@ -123,18 +146,28 @@ pub struct Round {
 }
 
 impl Workload {
-    /// Measures one round.
+    /// Measures one round. In [`Scenario::Idle`] the memory is measured `settle` after the last client has connected.
     pub fn run(
         &self,
         source: &ServerSource,
         duration: Duration,
+        settle: Duration,
         progress: &mut Progress,
     ) -> Result<Round> {
         let mut notes = Vec::new();
         let server = source.server(self.clients + self.stalled_clients);
+        let load = match self.scenario {
+            Scenario::Load(model) => Some(model),
+            Scenario::Idle => None,
+            Scenario::Joins => return self.run_joins(&server, notes),
+        };
         let resident = || server.process.map(Process::resident_kib).transpose();
         let threads = || server.process.map(Process::threads).transpose();
+        if load.is_none() {
+            thread::sleep(RELEASE_TIME);
+        }
         let (resident_before, threads_before) = (resident()?, threads()?);
+        let memory_before = Snapshot::take(server.process)?;
         let start = Instant::now();
         let (mut pool, stalled) = self.connect(&server, progress, &mut notes)?;
         let connect_time = start.elapsed();
@@ -142,20 +175,15 @@ impl Workload {
         if clients == 0 {
             return Err(format!("{}: no clients: {}", self.name, notes.join("; ")).into());
         }
-        thread::sleep(SETTLE);
+        pool.serve(if load.is_some() { SETTLE } else { settle })?;
         let (resident_idle, threads_idle) = (resident()?, threads()?);
-        let measurement = match self.load {
-            LoadModel::Idle => None,
-            load => Some(load_generator::run(
-                &mut pool,
-                load,
-                duration,
-                server.process,
-                |elapsed| {
-                    progress.update(|| format!("{:.1} s", elapsed.as_secs_f64()));
-                },
-            )?),
+        let memory_idle = Snapshot::take(server.process)?;
+        let on_tick = |elapsed: Duration| {
+            progress.update(|| format!("{:.1} s", elapsed.as_secs_f64()));
         };
+        let measurement = load
+            .map(|model| load_generator::run(&mut pool, model, duration, server.process, on_tick))
+            .transpose()?;
         let mut metrics = Metrics::from([
             ("clients", clients as f64),
             ("connect_s", connect_time.as_secs_f64()),
@@ -169,6 +197,10 @@ impl Workload {
         if let Some((before, idle)) = threads_before.zip(threads_idle) {
             let growth = idle as f64 - before as f64;
             metrics.insert("threads_per_client", growth / connections);
+        }
+        if load.is_none() {
+            metrics.insert("settle_s", settle.as_secs_f64());
+            memory_idle.add_metrics(&memory_before, connections, &mut metrics);
         }
         if let Some(process) = server.process {
             metrics.insert("peak_rss_kib", process.peak_kib()? as f64);
@@ -190,6 +222,36 @@ impl Workload {
         })
     }
 
+    fn run_joins(&self, server: &Server, mut notes: Vec<String>) -> Result<Round> {
+        let clients = self.allowed_clients(&mut notes);
+        let joins = joins::measure(&server.endpoint, clients)?;
+        let lost = clients - joins.greeted;
+        if let Some(error) = joins.error {
+            notes.push(format!("{lost} clients were not greeted: {error}"));
+        }
+        let mut metrics = Metrics::from([
+            ("clients", joins.greeted as f64),
+            ("lost_clients", lost as f64),
+            ("last_greeting_ms", joins.last_greeting.as_secs_f64() * 1e3),
+        ]);
+        if let Some(process) = server.process {
+            metrics.insert("peak_rss_kib", process.peak_kib()? as f64);
+        }
+        Ok(Round {
+            metrics,
+            delays: Histogram::new(2)?,
+            notes,
+        })
+    }
+
+    /// Returns the number of clients that the machine allows. Adds a note if that is fewer than the workload has.
+    fn allowed_clients(&self, notes: &mut Vec<String>) -> usize {
+        let requested = self.clients + self.stalled_clients;
+        let (cap, note) = limits::cap_clients(requested as u64).unzip();
+        notes.extend(note);
+        cap.map_or(requested, |cap| cap as usize)
+    }
+
     /// Connects the clients and the stalled clients, as many as the machine allows. Adds a note if that is fewer.
     fn connect(
         &self,
@@ -197,10 +259,7 @@ impl Workload {
         progress: &mut Progress,
         notes: &mut Vec<String>,
     ) -> Result<(ClientPool, Vec<Connection>)> {
-        let requested = self.clients + self.stalled_clients;
-        let (cap, note) = limits::cap_clients(requested as u64).unzip();
-        notes.extend(note);
-        let allowed = cap.map_or(requested, |cap| cap as usize);
+        let allowed = self.allowed_clients(notes);
         let (mut pool, mut stalled) = (ClientPool::new()?, Vec::new());
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         for count in 0..allowed {
