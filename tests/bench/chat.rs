@@ -1,31 +1,34 @@
-//! Measures the server as a whole process over loopback: `cargo bench`, and `cargo bench -- --help` for what else.
+//! Benchmarks the server as a whole process over loopback: `cargo bench`. `cargo bench -- --help` lists the options.
 //!
-//! The clients of a workload ([`workload`]) are served by one thread: a crowd ([`crowd`]) of connections
-//! ([`connection`]) that chats in a pattern ([`load`]). It is busy with little beside the system calls, so that on two
-//! cores it is the server that is measured; where it is not, the table says so. The soak ([`soak`]) uses the same crowd
-//! to check that nothing is lost, doubled or reordered while other clients misbehave.
+//! One thread serves the clients of a workload ([`workload`]): a pool ([`client_pool`]) of connections ([`connection`])
+//! that a load generator ([`load_generator`]) drives. It uses little CPU time besides the system calls, so that on two
+//! cores the server is the bottleneck; the report says where it is not. The soak ([`soak`]) uses the same pool to check
+//! that no message is lost, duplicated or reordered while other clients misbehave.
 
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("the benchmark reads /proc and waits by epoll: it needs Linux");
+compile_error!("the benchmark requires Linux, for /proc and epoll");
 
-mod chatters;
+mod cli;
+mod client_pool;
 mod connection;
-mod crowd;
 mod frame;
-mod hostile;
-mod ledger;
+mod hostile_clients;
+mod joins;
 mod limits;
-mod load;
-mod options;
+mod load_generator;
+mod machine_memory;
 mod plots;
 mod process;
 mod progress;
+mod reference_order;
 mod report;
+mod sequenced_message;
 mod server;
-mod slow;
+mod slow_clients;
 mod soak;
+mod soak_clients;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,37 +37,40 @@ mod workload;
 use std::fs;
 use std::process::ExitCode;
 
-use options::{Command, Measure, STARTUP};
+use cli::{BenchConfig, CliAction, STARTUP};
 use progress::Progress;
-use report::Outcome;
-use server::Source;
+use report::Summary;
+use server::ServerSource;
 use workload::{WORKLOADS, Workload};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// Exit code for invalid arguments.
+const EXIT_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     if std::env::args_os().len() == 1 {
-        // `cargo test --all-targets` runs benchmarks too, but without the `--bench` that `cargo bench` gives them.
-        println!("only `cargo bench` measures");
+        // `cargo test --all-targets` runs benchmarks too, but without the option `--bench` of `cargo bench`.
+        println!("benchmarks run only with `cargo bench`");
         return ExitCode::SUCCESS;
     }
-    let command = match Command::parse(std::env::args_os().skip(1)) {
-        Ok(command) => command,
+    let action = match CliAction::parse(std::env::args_os().skip(1)) {
+        Ok(action) => action,
         Err(error) => {
-            eprintln!("bench: {error} (--help lists the options)");
-            return ExitCode::from(2);
+            eprintln!("bench: {error} (see --help)");
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     support::raise_nofile_limit();
-    let done = match command {
-        Command::Print(text) => {
+    let result = match action {
+        CliAction::Print(text) => {
             print!("{text}");
             Ok(())
         }
-        Command::Measure(measure) => measure_all(&measure),
-        Command::Soak { length } => soak::run(length),
+        CliAction::Measure(config) => measure(&config),
+        CliAction::Soak { duration } => soak::run(duration),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -73,65 +79,67 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure_all(measure: &Measure) -> Result<()> {
+fn measure(config: &BenchConfig) -> Result<()> {
     let mut progress = Progress::new();
-    let wanted = |name: &str| measure.names.iter().any(|wanted| wanted == name);
+    let is_selected = |name: &str| config.names.iter().any(|selected| selected == name);
     let mut startup = None;
-    if wanted(STARTUP) {
-        match &measure.source {
-            Source::Built => {
-                progress.step(STARTUP.into());
+    if is_selected(STARTUP) {
+        match &config.source {
+            ServerSource::Built => {
+                progress.start_step(STARTUP.into());
                 startup = Some(startup::measure()?);
             }
-            Source::Running(..) => progress.note("startup: only of a server that is started here"),
+            ServerSource::Running(..) => {
+                progress.print("startup: skipped, because the server is already running");
+            }
         }
     }
     let workloads = WORKLOADS
         .into_iter()
-        .filter(|workload| wanted(workload.name));
-    let outcomes = rounds(measure, workloads, &mut progress)?;
-    let mut costs = Vec::new();
-    if let Some(directory) = &measure.plots {
+        .filter(|workload| is_selected(workload.name));
+    let summaries = run_workloads(config, workloads, &mut progress)?;
+    let mut cost = Vec::new();
+    if let Some(directory) = &config.plots {
         fs::create_dir_all(directory)?;
-        costs = rounds(
-            measure,
+        cost = run_workloads(
+            config,
             plots::COST_CLIENTS.into_iter().map(workload::cost),
             &mut progress,
         )?;
-        plots::delays(&directory.join("delays.svg"), &outcomes)?;
-        plots::cost(&directory.join("cost.svg"), &costs)?;
+        plots::delays(&directory.join("delays.svg"), &summaries)?;
+        plots::cost(&directory.join("cost.svg"), &cost)?;
     }
     progress.clear();
-    if !outcomes.is_empty() {
-        println!("{}", report::table(&outcomes));
+    if !summaries.is_empty() {
+        println!("{}", report::table(&summaries));
     }
     if let Some(startup) = &startup {
         println!("{}", report::startup_line(startup));
     }
-    if let Some(file) = &measure.json {
-        let json = report::json(&outcomes, startup.as_ref(), &costs);
+    if let Some(file) = &config.json {
+        let json = report::json(&summaries, startup.as_ref(), &cost);
         fs::write(file, format!("{json:#}\n"))?;
     }
     Ok(())
 }
 
-/// Measures each workload for all its rounds.
-fn rounds(
-    measure: &Measure,
+/// Runs all rounds of each workload.
+fn run_workloads(
+    config: &BenchConfig,
     workloads: impl Iterator<Item = Workload>,
     progress: &mut Progress,
-) -> Result<Vec<Outcome>> {
-    let one = |workload: Workload| {
+) -> Result<Vec<Summary>> {
+    let run = |workload: Workload| {
         let mut rounds = Vec::new();
-        for round in 1..=measure.rounds {
+        for round in 1..=config.rounds {
             let Workload { name, clients, .. } = workload;
-            progress.step(format!(
+            progress.start_step(format!(
                 "{name}, {clients} clients, round {round} of {}",
-                measure.rounds
+                config.rounds
             ));
-            rounds.push(workload.run(&measure.source, measure.seconds, progress)?);
+            rounds.push(workload.run(&config.source, config.duration, config.settle, progress)?);
         }
-        Outcome::new(workload, rounds)
+        Summary::new(workload, rounds)
     };
-    workloads.map(one).collect()
+    workloads.map(run).collect()
 }

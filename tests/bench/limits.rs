@@ -1,4 +1,4 @@
-//! How many clients this machine allows, and what allows no more.
+//! The limits of this machine on the number of clients.
 
 use std::fs;
 
@@ -6,45 +6,51 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::process;
 
-/// For the two processes themselves, and for what else runs here.
-const SPARE: u64 = 200;
+/// Open files, processes or threads reserved for the server, the benchmark and the rest of the machine.
+const RESERVED: u64 = 200;
 
-/// A thread's stack and its guard page.
+/// Memory mappings of a thread: its stack and the guard page.
 const MAPPINGS_PER_THREAD: u64 = 2;
 
-/// Both ends of a connection with the kernel's buffers, and a thread: generously.
+/// Memory per client in KiB, estimated generously: both ends of a connection with the kernel's buffers, and a thread.
 const KIB_PER_CLIENT: u64 = 100;
 
-/// How many clients there can be, where fewer than wanted, and why.
-pub fn lowered(wanted: u64) -> Option<(u64, String)> {
+/// Returns the number of clients this machine allows and the reason, if it is below `requested`.
+pub fn cap_clients(requested: u64) -> Option<(u64, String)> {
     let read = |path: &str| fs::read_to_string(path).ok();
-    let file = |path: &str| read(path)?.trim().parse::<u64>().ok();
+    let read_number = |path: &str| read(path)?.trim().parse::<u64>().ok();
     let memory =
-        read("/proc/meminfo").and_then(|info| process::number(&info, "MemAvailable:").ok());
-    let left = |all: u64, each: u64| all.saturating_sub(SPARE) / each;
+        read("/proc/meminfo").and_then(|info| process::parse_field(&info, "MemAvailable:").ok());
+    let clients_for = |total: u64, per_client: u64| total.saturating_sub(RESERVED) / per_client;
     let nproc = getrlimit(Resource::Nproc).current;
-    let half = |path| file(path).map(|all| left(all / 2, 1));
+    let half_of = |path| read_number(path).map(|total| clients_for(total / 2, 1));
     [
         (
             "open files (ulimit -n)",
-            getrlimit(Resource::Nofile).current.map(|all| left(all, 1)),
+            getrlimit(Resource::Nofile)
+                .current
+                .map(|total| clients_for(total, 1)),
         ),
-        ("processes (ulimit -u)", nproc.map(|all| left(all, 1))),
+        (
+            "processes (ulimit -u)",
+            nproc.map(|total| clients_for(total, 1)),
+        ),
         (
             "threads (half of kernel.threads-max)",
-            half("/proc/sys/kernel/threads-max"),
+            half_of("/proc/sys/kernel/threads-max"),
         ),
         (
             "threads (half of kernel.pid_max)",
-            half("/proc/sys/kernel/pid_max"),
+            half_of("/proc/sys/kernel/pid_max"),
         ),
         (
             "threads (pids.max of the cgroup)",
-            file(&cgroup("pids.max")).map(|all| left(all, 1)),
+            read_number(&cgroup_path("pids.max")).map(|total| clients_for(total, 1)),
         ),
         (
             "mappings (vm.max_map_count)",
-            file("/proc/sys/vm/max_map_count").map(|all| left(all, MAPPINGS_PER_THREAD)),
+            read_number("/proc/sys/vm/max_map_count")
+                .map(|total| clients_for(total, MAPPINGS_PER_THREAD)),
         ),
         (
             "memory (MemAvailable)",
@@ -52,14 +58,17 @@ pub fn lowered(wanted: u64) -> Option<(u64, String)> {
         ),
     ]
     .into_iter()
-    .filter_map(|(what, most)| Some((most?, what)))
-    .filter(|(most, _)| *most < wanted)
+    .filter_map(|(limit, clients)| Some((clients?, limit)))
+    .filter(|(clients, _)| *clients < requested)
     .min()
-    .map(|(most, what)| (most, format!("{most} instead of {wanted} clients: {what}")))
+    .map(|(clients, limit)| {
+        let note = format!("{clients} instead of {requested} clients, limited by {limit}");
+        (clients, note)
+    })
 }
 
-/// A file of this process's cgroup.
-fn cgroup(file: &str) -> String {
+/// Returns the path of a file in the cgroup of this process.
+fn cgroup_path(file: &str) -> String {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let path = own.lines().find_map(|line| line.strip_prefix("0::"));
     format!(

@@ -1,23 +1,24 @@
-//! What Linux tells about a process. See proc(5).
+//! Resource usage of a process, read from `/proc`. See proc(5).
 
 use std::fs;
 use std::io;
 use std::time::Duration;
 
+/// A process, by its PID.
 #[derive(Clone, Copy)]
 pub struct Process(pub u32);
 
 impl Process {
-    /// This one.
-    pub fn own() -> Process {
+    /// Returns the current process.
+    pub fn current() -> Process {
         Process(std::process::id())
     }
 
-    /// The CPU time it has used, in steps of 10 ms.
-    pub fn cpu(self) -> io::Result<Duration> {
+    /// Returns the CPU time used so far, with a resolution of 10 ms.
+    pub fn cpu_time(self) -> io::Result<Duration> {
         let stat = self.read("stat")?;
-        // The program's name, in parentheses, may contain anything.
-        let (_, fields) = stat.rsplit_once(')').ok_or_else(missing)?;
+        // The program's name, in parentheses, can contain any character.
+        let (_, fields) = stat.rsplit_once(')').ok_or_else(unexpected_format)?;
         let ticks: u64 = fields
             .split_whitespace()
             .skip(11)
@@ -28,35 +29,37 @@ impl Process {
         Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
     }
 
-    /// Memory of its own that is in RAM, in KiB.
+    /// Returns the resident memory in KiB.
     pub fn resident_kib(self) -> io::Result<u64> {
-        number(&self.read("status")?, "VmRSS:")
+        parse_field(&self.read("status")?, "VmRSS:")
     }
 
-    /// The most of it that there was, in KiB.
+    /// Returns the peak of the resident memory in KiB.
     pub fn peak_kib(self) -> io::Result<u64> {
-        number(&self.read("status")?, "VmHWM:")
+        parse_field(&self.read("status")?, "VmHWM:")
     }
 
+    /// Returns the number of threads.
     pub fn threads(self) -> io::Result<u64> {
-        number(&self.read("status")?, "Threads:")
+        parse_field(&self.read("status")?, "Threads:")
     }
 
+    /// Returns the number of open file descriptors.
     pub fn descriptors(self) -> io::Result<u64> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.0))?.count() as u64)
     }
 
-    /// How often its threads have begun to wait or were made to, those that have ended not counted.
-    pub fn switches(self) -> io::Result<u64> {
-        let mut all = 0;
+    /// Returns the context switches, voluntary and involuntary, of the threads that are still running.
+    pub fn context_switches(self) -> io::Result<u64> {
+        let mut total = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.0))? {
-            // It may have ended meanwhile.
+            // A thread can end between the listing and the read.
             if let Ok(status) = fs::read_to_string(task?.path().join("status")) {
-                all += number(&status, "voluntary_ctxt_switches:")?;
-                all += number(&status, "nonvoluntary_ctxt_switches:")?;
+                total += parse_field(&status, "voluntary_ctxt_switches:")?;
+                total += parse_field(&status, "nonvoluntary_ctxt_switches:")?;
             }
         }
-        Ok(all)
+        Ok(total)
     }
 
     fn read(self, file: &str) -> io::Result<String> {
@@ -66,15 +69,15 @@ impl Process {
     }
 }
 
-/// The number behind a line's key.
-pub fn number(lines: &str, key: &str) -> io::Result<u64> {
+/// Returns the number after `key` at the start of a line.
+pub fn parse_field(lines: &str, key: &str) -> io::Result<u64> {
     lines
         .lines()
         .find_map(|line| line.strip_prefix(key)?.split_whitespace().next())
         .and_then(|number| number.parse().ok())
-        .ok_or_else(missing)
+        .ok_or_else(unexpected_format)
 }
 
-fn missing() -> io::Error {
-    io::Error::other("/proc does not tell what it should")
+fn unexpected_format() -> io::Error {
+    io::Error::other("unexpected format of a file in /proc")
 }

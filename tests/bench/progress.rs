@@ -1,60 +1,60 @@
-//! A line on stderr that tells what is going on: rewritten on a terminal, else one line for each step.
+//! A progress line on stderr: rewritten in place on a terminal, otherwise one line per step.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-/// Often enough to be seen moving.
-const REWRITE: Duration = Duration::from_millis(250);
+/// Minimum time between two rewrites: short enough to look continuous.
+const REWRITE_INTERVAL: Duration = Duration::from_millis(250);
 
 pub struct Progress {
-    terminal: bool,
+    is_terminal: bool,
     step: String,
-    written: Instant,
+    last_written: Instant,
 }
 
 impl Progress {
     pub fn new() -> Progress {
         Progress {
-            terminal: stderr().is_terminal(),
+            is_terminal: stderr().is_terminal(),
             step: String::new(),
-            written: Instant::now(),
+            last_written: Instant::now(),
         }
     }
 
-    /// Something else begins.
-    pub fn step(&mut self, step: String) {
-        match self.terminal {
+    /// Starts a step.
+    pub fn start_step(&mut self, step: String) {
+        match self.is_terminal {
             true => self.rewrite(&step),
             false => eprintln!("{step}"),
         }
         self.step = step;
     }
 
-    /// It has come so far.
-    pub fn at(&mut self, how_far: impl FnOnce() -> String) {
-        if self.terminal && self.written.elapsed() >= REWRITE {
-            self.rewrite(&format!("{}: {}", self.step, how_far()));
+    /// Shows the state of the current step, on a terminal only.
+    pub fn update(&mut self, state: impl FnOnce() -> String) {
+        if self.is_terminal && self.last_written.elapsed() >= REWRITE_INTERVAL {
+            self.rewrite(&format!("{}: {}", self.step, state()));
         }
     }
 
-    /// Something to keep.
-    pub fn note(&mut self, note: &str) {
+    /// Prints a line that stays.
+    pub fn print(&mut self, line: &str) {
         self.clear();
-        eprintln!("{note}");
+        eprintln!("{line}");
     }
 
-    /// Nothing more goes on.
+    /// Clears the progress line.
     pub fn clear(&mut self) {
-        if self.terminal {
+        if self.is_terminal {
             self.rewrite("");
         }
     }
 
     fn rewrite(&mut self, line: &str) {
-        const BEGIN_AND_CLEAR: &str = "\r\x1b[K";
-        // Without a terminal any more nobody looks.
-        let _ = write!(stderr(), "{BEGIN_AND_CLEAR}{line}");
+        const CLEAR_LINE: &str = "\r\x1b[K";
+        // An error means that the terminal has been closed, and progress is of no use then.
+        let _ = write!(stderr(), "{CLEAR_LINE}{line}");
         let _ = stderr().flush();
-        self.written = Instant::now();
+        self.last_written = Instant::now();
     }
 }

@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! The report of the results, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -6,27 +6,27 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::workload::{Figures, Round, Workload};
+use crate::workload::{Metrics, Round, Workload};
 
-/// What all rounds of one workload gave.
-pub struct Outcome {
+/// The results of all rounds of one workload.
+pub struct Summary {
     pub workload: Workload,
-    pub rounds: Vec<Figures>,
-    /// Of each figure over the rounds, except where only the worst is worth telling.
-    pub median: Figures,
-    /// Of all rounds together, in nanoseconds.
+    pub rounds: Vec<Metrics>,
+    /// Median of each metric over the rounds, or the maximum for those in [`REPORT_MAX`].
+    pub median: Metrics,
+    /// Delays of all rounds, in nanoseconds.
     pub delays: Histogram<u64>,
     pub notes: Vec<String>,
 }
 
-/// Figures of which the largest of all rounds is told.
-const WORST: [&str; 3] = ["max_us", "missing", "lost_clients"];
+/// Metrics reported as the maximum of all rounds.
+const REPORT_MAX: [&str; 3] = ["max_us", "missing", "lost_clients"];
 
 struct Column {
     title: &'static str,
     unit: &'static str,
-    figure: &'static str,
-    /// What one unit is, in that of the figure.
+    metric: &'static str,
+    /// Divisor that converts the metric to the column's unit.
     scale: f64,
     digits: usize,
 }
@@ -34,14 +34,14 @@ struct Column {
 const fn column(
     title: &'static str,
     unit: &'static str,
-    figure: &'static str,
+    metric: &'static str,
     scale: f64,
     digits: usize,
 ) -> Column {
     Column {
         title,
         unit,
-        figure,
+        metric,
         scale,
         digits,
     }
@@ -61,34 +61,40 @@ const COLUMNS: [Column; 11] = [
     column("threads", "/client", "threads_per_client", 1.0, 2),
 ];
 
-/// With fewer clients the memory of one is lost in that of the process.
-const ENOUGH_FOR_RSS: f64 = 500.0;
+/// Minimum number of clients for a useful memory figure per client. With fewer, the memory of the process itself
+/// dominates.
+const MIN_CLIENTS_FOR_RSS: f64 = 500.0;
 
-impl Outcome {
-    pub fn new(workload: Workload, rounds: Vec<Round>) -> Result<Outcome> {
+impl Summary {
+    pub fn new(workload: Workload, rounds: Vec<Round>) -> Result<Summary> {
         let mut all = Vec::new();
         let (mut delays, mut notes) = (Histogram::new(2)?, Vec::<String>::new());
         delays.auto(true);
         for round in rounds {
             delays.add(&round.delays)?;
-            all.push(round.figures);
+            all.push(round.metrics);
             notes.extend(round.notes);
         }
         notes.sort();
         notes.dedup();
-        let names = all.iter().flat_map(|figures| figures.keys().copied());
+        let names = all.iter().flat_map(|metrics| metrics.keys().copied());
         let median = names
             .map(|name| {
                 let mut values: Vec<f64> = all
                     .iter()
-                    .filter_map(|figures| figures.get(name).copied())
+                    .filter_map(|metrics| metrics.get(name).copied())
                     .collect();
-                let middle = median(&mut values);
-                let worst = values.last().copied().unwrap_or(middle);
-                (name, if WORST.contains(&name) { worst } else { middle })
+                let median = median(&mut values);
+                let max = values.last().copied().unwrap_or(median);
+                let reported = if REPORT_MAX.contains(&name) {
+                    max
+                } else {
+                    median
+                };
+                (name, reported)
             })
             .collect();
-        Ok(Outcome {
+        Ok(Summary {
             workload,
             rounds: all,
             median,
@@ -97,31 +103,61 @@ impl Outcome {
         })
     }
 
+    fn has_enough_clients_for_rss(&self) -> bool {
+        self.median.get("clients") >= Some(&MIN_CLIENTS_FOR_RSS)
+    }
+
     fn cell(&self, column: &Column) -> String {
-        let hidden = column.figure == "idle_kib_per_client"
-            && self.median.get("clients") < Some(&ENOUGH_FOR_RSS);
-        match self.median.get(column.figure) {
-            Some(value) if !hidden => grouped(value / column.scale, column.digits),
+        let is_hidden =
+            column.metric == "idle_kib_per_client" && !self.has_enough_clients_for_rss();
+        match self.median.get(column.metric) {
+            Some(value) if !is_hidden => format_number(value / column.scale, column.digits),
             _ => "–".into(),
         }
     }
+
+    /// Describes the metrics of a single workload, for which the table has no columns.
+    fn details(&self) -> Option<String> {
+        let number = |name| Some(format_number(*self.median.get(name)?, 1));
+        if let Some(median) = number("last_greeting_ms") {
+            let rounds = self.rounds.iter();
+            let max = rounds
+                .filter_map(|metrics| metrics.get("last_greeting_ms").copied())
+                .fold(0.0, f64::max);
+            let max = format_number(max, 1);
+            return Some(format!(
+                "last greeting after {median} ms (median), {max} ms (maximum of the rounds)"
+            ));
+        }
+        let machine =
+            number("machine_kib_per_client").filter(|_| self.has_enough_clients_for_rss())?;
+        let available = number("available_kib_per_client")?;
+        let shares = number("idle_kib_per_client")
+            .zip(number("kernel_kib_per_client"))
+            .map(|(process, kernel)| format!("process {process}, kernel {kernel}, "))
+            .unwrap_or_default();
+        let settle = self.median.get("settle_s")?;
+        Some(format!(
+            "KiB/client {settle:.0} s after the last join: {shares}together {machine} (by MemAvailable {available})"
+        ))
+    }
 }
 
-/// The one in the middle; the values are sorted afterwards.
+/// Sorts the values and returns their median.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// One line for each workload, and what must be known about them below.
-pub fn table(outcomes: &[Outcome]) -> String {
+/// Returns a table with one row per workload, followed by the descriptions and notes of the workloads.
+pub fn table(summaries: &[Summary]) -> String {
     let mut rows = vec![vec![String::new()], vec!["workload".to_owned()]];
     rows[0].extend(COLUMNS.iter().map(|column| column.title.to_owned()));
     rows[1].extend(COLUMNS.iter().map(|column| column.unit.to_owned()));
-    for outcome in outcomes {
-        let cells = COLUMNS.iter().map(|column| outcome.cell(column));
+    for summary in summaries {
+        let cells = COLUMNS.iter().map(|column| summary.cell(column));
         rows.push(
-            std::iter::once(outcome.workload.name.to_owned())
+            std::iter::once(summary.workload.name.to_owned())
                 .chain(cells)
                 .collect(),
         );
@@ -138,45 +174,47 @@ pub fn table(outcomes: &[Outcome]) -> String {
         text = text + line.trim_end() + "\n";
     }
     text.push('\n');
-    for outcome in outcomes {
-        let _ = writeln!(
-            text,
-            "{:<9}  {}",
-            outcome.workload.name, outcome.workload.what
-        );
-        for note in &outcome.notes {
+    for summary in summaries {
+        let Workload {
+            name, description, ..
+        } = summary.workload;
+        let _ = writeln!(text, "{name:<9}  {description}");
+        if let Some(details) = summary.details() {
+            let _ = writeln!(text, "{:<9}  {details}", "");
+        }
+        for note in &summary.notes {
             let _ = writeln!(text, "{:<9}  ! {note}", "");
         }
     }
     text
 }
 
-pub fn startup_line(figures: &Figures) -> String {
-    let figure = |name| grouped(figures.get(name).copied().unwrap_or(f64::NAN), 1);
+pub fn startup_line(metrics: &Metrics) -> String {
+    let number = |name| format_number(metrics.get(name).copied().unwrap_or(f64::NAN), 1);
     format!(
         "start-up: first greeting {} ms after exec, binary {} KiB, {} KiB resident before the first client\n",
-        figure("first_greeting_ms"),
-        figure("binary_kib"),
-        figure("rss_before_clients_kib")
+        number("first_greeting_ms"),
+        number("binary_kib"),
+        number("rss_before_clients_kib")
     )
 }
 
-pub fn json(outcomes: &[Outcome], startup: Option<&Figures>, costs: &[Outcome]) -> Value {
-    let as_json = |outcome: &Outcome| {
+pub fn json(summaries: &[Summary], startup: Option<&Metrics>, cost: &[Summary]) -> Value {
+    let as_json = |summary: &Summary| {
         json!({
-            "workload": outcome.workload.name,
-            "what": outcome.workload.what,
-            "median": outcome.median,
-            "rounds": outcome.rounds,
-            "notes": outcome.notes,
+            "workload": summary.workload.name,
+            "what": summary.workload.description,
+            "median": summary.median,
+            "rounds": summary.rounds,
+            "notes": summary.notes,
         })
     };
-    let list = |outcomes: &[Outcome]| outcomes.iter().map(as_json).collect::<Vec<_>>();
-    json!({ "workloads": list(outcomes), "startup": startup, "cost": list(costs) })
+    let list = |summaries: &[Summary]| summaries.iter().map(as_json).collect::<Vec<_>>();
+    json!({ "workloads": list(summaries), "startup": startup, "cost": list(cost) })
 }
 
-/// A number with its thousands apart.
-pub fn grouped(value: f64, digits: usize) -> String {
+/// Formats a number with commas between groups of three digits.
+pub fn format_number(value: f64, digits: usize) -> String {
     let plain = format!("{value:.digits$}");
     let (whole, fraction) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The server that is measured: one that is started for each measurement, or one that runs already.
+//! The measured server: the built one, started for each measurement, or one that is already running.
 
 use std::net::SocketAddr;
 
@@ -6,27 +6,26 @@ use crate::connection::Endpoint;
 use crate::process::Process;
 use crate::support::ServerProcess;
 
-/// Where servers come from.
-pub enum Source {
-    /// The one that this package builds.
+pub enum ServerSource {
+    /// The server that this package builds.
     Built,
-    /// Somebody else's, and its process where that is known.
+    /// A server that is already running, and its process if known.
     Running(Endpoint, Option<Process>),
 }
 
-/// One server. If it was started here, it ends with this.
+/// A server to measure. If it was started here, dropping this stops it.
 pub struct Server {
     pub endpoint: Endpoint,
     pub process: Option<Process>,
     _started: Option<ServerProcess>,
 }
 
-impl Source {
-    /// A server for so many clients.
+impl ServerSource {
+    /// Returns a server that accepts this number of clients.
     pub fn server(&self, clients: usize) -> Server {
         match self {
-            Source::Built => Server::start(&["--max-connections", &clients.to_string()]),
-            Source::Running(endpoint, process) => Server {
+            ServerSource::Built => Server::start(&["--max-connections", &clients.to_string()]),
+            ServerSource::Running(endpoint, process) => Server {
                 endpoint: endpoint.clone(),
                 process: *process,
                 _started: None,
@@ -36,27 +35,27 @@ impl Source {
 }
 
 impl Server {
-    /// Starts the built one on a free port of the loopback.
+    /// Starts the built server on a free loopback port.
     pub fn start(options: &[&str]) -> Server {
-        let program = ServerProcess::start(options);
+        let process = ServerProcess::start(options);
         Server {
             endpoint: Endpoint {
-                address: program.address,
+                address: process.address,
                 path: "/chat".into(),
             },
-            process: Some(Process(program.id())),
-            _started: Some(program),
+            process: Some(Process(process.id())),
+            _started: Some(process),
         }
     }
 }
 
-/// Reads `ws://127.0.0.1:PORT/PATH`.
+/// Parses `ws://127.0.0.1:PORT/PATH`.
 ///
 /// # Errors
 ///
-/// It is no such URL, or not of this machine: what is measured here would be an attack on any other, and its CPU time
-/// and memory could not be read.
-pub fn endpoint(url: &str) -> Result<Endpoint, String> {
+/// The URL is malformed, or its address is not a loopback address. Measuring another machine would be an attack on it,
+/// and its CPU time and memory could not be read.
+pub fn parse_endpoint(url: &str) -> Result<Endpoint, String> {
     let rest = url
         .strip_prefix("ws://")
         .ok_or(format!("--url {url:?}: must begin with ws://"))?;
@@ -67,8 +66,8 @@ pub fn endpoint(url: &str) -> Result<Endpoint, String> {
         .ok()
         .filter(|address: &SocketAddr| address.ip().is_loopback())
         .ok_or(format!(
-            "--url {url:?}: must be this machine's loopback and a port, such as ws://127.0.0.1:8080/chat; \
-             what is done here would be an attack on any other machine"
+            "--url {url:?}: must be a loopback address and a port, such as ws://127.0.0.1:8080/chat; \
+             the benchmark would be an attack on any other machine"
         ))?;
     Ok(Endpoint {
         address,

@@ -1,25 +1,27 @@
-//! The soak: all kinds of clients mixed for as long as somebody likes, with everything checked that can be.
+//! The soak: all kinds of clients at once for a given time, with every checkable property checked.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::chatters::Chatters;
 use crate::process::Process;
 use crate::progress::Progress;
-use crate::report::grouped;
+use crate::report::format_number;
 use crate::server::Server;
-use crate::{hostile, slow};
+use crate::soak_clients::SoakClients;
+use crate::{hostile_clients, slow_clients};
 
-const REPORT: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// By when everything is given back: half heads and clients that have fallen behind have ten seconds.
-const GIVEN_BACK: Duration = Duration::from_secs(40);
+/// Time by which the server must have released all resources. It keeps unfinished requests and clients that have fallen
+/// behind for ten seconds.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How much more memory than before the first client may stay resident. The allocator keeps what it was given for the
-/// threads of a busy hour; a leak goes on and passes any bound.
-const GROWTH_KIB: u64 = 16 << 10;
+/// Allowed growth of the resident memory, in KiB, compared with the server before the first client. The allocator keeps
+/// memory it needed for the threads of a busy hour, whereas a leak keeps growing and exceeds any bound.
+const MAX_GROWTH_KIB: u64 = 16 << 10;
 
 #[derive(Clone, Copy)]
 struct Resources {
@@ -28,85 +30,93 @@ struct Resources {
     resident_kib: u64,
 }
 
-/// Runs it for so long.
+/// Runs a soak.
 ///
 /// # Errors
 ///
-/// The first thing that was wrong.
-pub fn run(length: Duration) -> Result<()> {
+/// Returns the first violation.
+pub fn run(duration: Duration) -> Result<()> {
     let server = Server::start(&[]);
     let process = server.process.ok_or("the server has no process")?;
     let mut progress = Progress::new();
-    progress.step(format!("soak for {} minutes", length.as_secs() / 60));
-    let before = settled(process, None)?;
-    let begin = Instant::now();
-    let (stop, connections, cut_off) =
+    progress.start_step(format!("soak for {} minutes", duration.as_secs() / 60));
+    let before = wait_for_release(process, None)?;
+    let start = Instant::now();
+    let (stop, connections, disconnected) =
         (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let checked = thread::scope(|scope| {
-        let troubles = [
-            scope.spawn(|| slow::run(&server.endpoint, &stop, &connections, &cut_off)),
-            scope.spawn(|| hostile::run(&server.endpoint, &stop, &connections)),
+    let result = thread::scope(|scope| {
+        let misbehaving = [
+            scope.spawn(|| slow_clients::run(&server.endpoint, &stop, &connections, &disconnected)),
+            scope.spawn(|| hostile_clients::run(&server.endpoint, &stop, &connections)),
         ];
         let mut chat = || -> Result<(u64, u64)> {
-            let mut chatters = Chatters::new(server.endpoint.clone())?;
-            let mut next_report = begin + REPORT;
-            // They end before they are told only when something was wrong.
-            while begin.elapsed() < length && !troubles.iter().any(|thread| thread.is_finished()) {
-                chatters.chat()?;
+            let mut clients = SoakClients::new(server.endpoint.clone())?;
+            let mut next_report = start + REPORT_INTERVAL;
+            // These threads end before `stop` is set only after a violation.
+            while start.elapsed() < duration
+                && !misbehaving.iter().any(|thread| thread.is_finished())
+            {
+                clients.step()?;
                 if Instant::now() >= next_report {
-                    next_report += REPORT;
-                    progress.note(&format!(
-                        "{:>6} s: {} messages checked, {} connections, {} cut off; {} chat; {}",
-                        begin.elapsed().as_secs(),
-                        grouped(chatters.checked as f64, 0),
-                        chatters.connections + connections.load(Ordering::Relaxed),
-                        cut_off.load(Ordering::Relaxed),
-                        chatters.present(),
-                        resources(process)?.told(),
+                    next_report += REPORT_INTERVAL;
+                    progress.print(&format!(
+                        "{:>6} s: {} messages checked, {} connections, {} slow clients disconnected; \
+                         {} well-behaved clients; {}",
+                        start.elapsed().as_secs(),
+                        format_number(clients.checked as f64, 0),
+                        clients.connections + connections.load(Ordering::Relaxed),
+                        disconnected.load(Ordering::Relaxed),
+                        clients.len(),
+                        resources(process)?,
                     ));
                 }
             }
-            chatters.finish()
+            clients.drain()
         };
-        let chatted = chat();
+        let result = chat();
         stop.store(true, Ordering::Relaxed);
-        for trouble in troubles {
-            trouble
+        for thread in misbehaving {
+            thread
                 .join()
-                .map_err(|_| "a client of the soak panicked")??;
+                .map_err(|_| "a thread of misbehaving clients panicked")??;
         }
-        chatted
+        result
     });
     let (checked, well_behaved) =
-        checked.map_err(|error| format!("soak: after {:?}: {error}", begin.elapsed()))?;
-    let after = settled(process, Some(before))?;
+        result.map_err(|error| format!("soak: after {:?}: {error}", start.elapsed()))?;
+    let after = wait_for_release(process, Some(before))?;
     println!(
-        "{} messages checked, {} connections made, {} clients cut off",
-        grouped(checked as f64, 0),
-        grouped((well_behaved + connections.into_inner()) as f64, 0),
-        cut_off.into_inner(),
+        "{} messages checked, {} connections, {} slow clients disconnected",
+        format_number(checked as f64, 0),
+        format_number((well_behaved + connections.into_inner()) as f64, 0),
+        disconnected.into_inner(),
     );
-    println!("before: {}", before.told());
-    println!("after:  {}", after.told());
+    println!("before: {before}");
+    println!("after:  {after}");
     if (after.threads, after.descriptors) != (before.threads, before.descriptors) {
-        return Err(format!("soak: not all was given back in {GIVEN_BACK:?}").into());
+        return Err(
+            format!("soak: threads or descriptors not released in {RELEASE_TIMEOUT:?}").into(),
+        );
     }
-    if after.resident_kib > before.resident_kib + GROWTH_KIB {
-        return Err(format!("soak: it keeps more than {GROWTH_KIB} KiB").into());
+    if after.resident_kib > before.resident_kib + MAX_GROWTH_KIB {
+        return Err(format!("soak: memory has grown by more than {MAX_GROWTH_KIB} KiB").into());
     }
-    println!("nothing missing, nothing doubled, nothing out of order, nothing left behind");
+    println!("no message lost, duplicated or reordered; all resources released");
     Ok(())
 }
 
-impl Resources {
-    fn told(self) -> String {
+impl fmt::Display for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Resources {
             threads,
             descriptors,
             resident_kib,
-        } = self;
-        let resident = grouped(resident_kib as f64, 0);
-        format!("{threads} threads, {descriptors} descriptors, {resident} KiB")
+        } = *self;
+        let resident = format_number(resident_kib as f64, 0);
+        write!(
+            f,
+            "{threads} threads, {descriptors} descriptors, {resident} KiB"
+        )
     }
 }
 
@@ -118,17 +128,18 @@ fn resources(process: Process) -> Result<Resources> {
     })
 }
 
-/// What the server holds when nobody is there: like `before`, or when the time for that is over.
-fn settled(process: Process, before: Option<Resources>) -> Result<Resources> {
-    const LOOK: Duration = Duration::from_millis(200);
-    let end = Instant::now() + GIVEN_BACK;
+/// Waits until a server without clients holds as many threads and descriptors as in `before`, or until the timeout.
+/// Returns its resources then.
+fn wait_for_release(process: Process, before: Option<Resources>) -> Result<Resources> {
+    const POLL_INTERVAL: Duration = Duration::from_millis(200);
+    let deadline = Instant::now() + RELEASE_TIMEOUT;
     loop {
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
         let now = resources(process)?;
-        let same = |before: Resources| {
+        let is_released = |before: Resources| {
             (now.threads, now.descriptors) == (before.threads, before.descriptors)
         };
-        if before.is_none_or(same) || Instant::now() > end {
+        if before.is_none_or(is_released) || Instant::now() > deadline {
             return Ok(now);
         }
     }

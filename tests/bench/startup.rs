@@ -1,44 +1,44 @@
-//! How long the built server takes from exec to its first greeting, and how small it is.
+//! Start-up of the built server: time from exec to the first greeting, size of the binary, memory without clients.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::client_pool::ClientPool;
 use crate::connection::Connection;
-use crate::crowd::Crowd;
 use crate::report::median;
 use crate::server::Server;
-use crate::workload::Figures;
+use crate::workload::Metrics;
 
-/// The median of so many starts is told.
+/// Number of starts. The report contains their median.
 const STARTS: usize = 11;
 
-/// A server without clients has nothing left to do by then.
+/// Time after which a server without clients is idle.
 const SETTLE: Duration = Duration::from_millis(100);
 
-const GREETING: Duration = Duration::from_secs(10);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub fn measure() -> Result<Figures> {
-    let (mut greeted, mut resident) = (Vec::new(), Vec::new());
+pub fn measure() -> Result<Metrics> {
+    let (mut first_greeting, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let begin = Instant::now();
-        // Its address is in its log, so the time to write and to read that line counts too.
+        let start = Instant::now();
+        // The address is read from the server's log, so the time to write and read that line counts too.
         let server = Server::start(&[]);
-        let mut crowd = Crowd::new()?;
-        let place = crowd.admit(Connection::open(&server.endpoint, None)?)?;
-        let (mut ready, mut heard) = (Vec::new(), false);
-        // What came in one piece with the head does not wake anybody.
-        crowd.receive(place, |_, _, _| heard = true)?;
-        while !heard {
-            if begin.elapsed() > GREETING {
-                return Err("startup: no greeting came".into());
+        let mut pool = ClientPool::new()?;
+        let slot = pool.add(Connection::open(&server.endpoint, None)?)?;
+        let (mut ready, mut greeted) = (Vec::new(), false);
+        // The epoll does not report a greeting received together with the handshake response.
+        pool.receive(slot, |_, _, _| greeted = true)?;
+        while !greeted {
+            if start.elapsed() > GREETING_TIMEOUT {
+                return Err("startup: timeout waiting for the greeting".into());
             }
-            crowd.wait(GREETING, &mut ready)?;
-            for &place in &ready {
-                crowd.receive(place, |_, _, _| heard = true)?;
+            pool.wait(GREETING_TIMEOUT, &mut ready)?;
+            for &slot in &ready {
+                pool.receive(slot, |_, _, _| greeted = true)?;
             }
         }
-        greeted.push(begin.elapsed().as_secs_f64() * 1e3);
+        first_greeting.push(start.elapsed().as_secs_f64() * 1e3);
         drop(server);
         let server = Server::start(&[]);
         std::thread::sleep(SETTLE);
@@ -47,8 +47,8 @@ pub fn measure() -> Result<Figures> {
         }
     }
     let binary = fs::metadata(env!("CARGO_BIN_EXE_threadchat"))?.len();
-    Ok(Figures::from([
-        ("first_greeting_ms", median(&mut greeted)),
+    Ok(Metrics::from([
+        ("first_greeting_ms", median(&mut first_greeting)),
         ("binary_kib", binary as f64 / 1024.0),
         ("rss_before_clients_kib", median(&mut resident)),
     ]))
