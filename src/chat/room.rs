@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::protocol::plain::HELP;
+use crate::protocol::plain::{self, HELP};
 use crate::protocol::{ClientCommand, ServerEvent};
 use crate::text::{NameError, sanitize, shown, validate_name};
 
@@ -148,6 +148,7 @@ impl Room {
                 );
             }
             ClientCommand::Help {} => tell(To::One(id), &ServerEvent::Help { text: HELP.into() }),
+            ClientCommand::Line { text } => return self.handle(id, plain::decode(&text), tell),
             ClientCommand::Invalid(what) => tell(
                 To::One(id),
                 &ServerEvent::Error {

@@ -56,6 +56,12 @@ pub enum ClientCommand<'a> {
     Who {},
     /// Tell what can be asked for.
     Help {},
+    /// A line as typed in the plain-text dialect. A client sends it for a command that it does not know, and the server
+    /// decodes it as if the line had come from a plain-text client.
+    Line {
+        /// The line, such as `/roll 2d6`.
+        text: Cow<'a, str>,
+    },
     /// DisconnectReason. In JSON a program just closes.
     #[serde(skip)]
     Quit,
