@@ -5,18 +5,18 @@ mod support;
 use std::net::SocketAddr;
 use std::thread;
 
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually, raw};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, raw, watchdog};
 
 const THREADS: usize = 4;
 const EACH: usize = 600;
 
 #[test]
 fn no_thread_no_descriptor_and_no_name_is_left() {
-    let _deadline = deadline(180);
-    let program = Program::start(&[]);
+    let _watchdog = watchdog(180);
+    let program = ServerProcess::start(&[]);
     let quiet = || (program.threads(), program.descriptors());
-    let before = (OWN_THREADS, program.descriptors());
+    let before = (BASELINE_THREADS, program.descriptors());
     // What is allocated once is there before the memory is compared.
     storm(program.address, 60);
     eventually("threads and descriptors are as before", || {
@@ -27,7 +27,7 @@ fn no_thread_no_descriptor_and_no_name_is_left() {
     eventually("threads and descriptors are as before", || {
         quiet() == before
     });
-    let greeting = Client::connect(program.address, "/chat").hear();
+    let greeting = Client::connect(program.address, "/chat").recv_text();
     assert_eq!(greeting, "You are connected! There are 1 users here.");
     let grown = program.resident_kb().saturating_sub(resident);
     println!(
@@ -44,16 +44,16 @@ fn storm(address: SocketAddr, each: usize) {
             scope.spawn(move || {
                 for number in 0..each {
                     match number % 6 {
-                        0 => Client::join(address).leave(),
+                        0 => Client::join(address).close(),
                         1 => drop(Client::join(address)),
-                        2 => drop(Raw::connect(address)),
-                        3 => Raw::connect(address).send(b"GET /chat HT"),
-                        4 => Raw::upgraded(address, "/chat").send(&raw::frame(0x83, b"bad")),
+                        2 => drop(RawClient::connect(address)),
+                        3 => RawClient::connect(address).send(b"GET /chat HT"),
+                        4 => RawClient::upgraded(address, "/chat").send(&raw::frame(0x83, b"bad")),
                         _ => {
                             let mut client = Client::join(address);
-                            client.say("/nick Passer-by");
-                            client.say("hi");
-                            client.leave();
+                            client.send_text("/nick Passer-by");
+                            client.send_text("hi");
+                            client.close();
                         }
                     }
                 }

@@ -5,7 +5,7 @@ mod support;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
-use support::{Program, deadline};
+use support::{ServerProcess, watchdog};
 
 fn run(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_threadchat"));
@@ -24,7 +24,7 @@ fn one_line(output: &[u8]) -> &str {
 
 #[test]
 fn a_wrong_option_or_value_is_one_line_and_exit_code_2() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     for args in [
         &["--nonsense"][..],
         &["stray"],
@@ -45,7 +45,7 @@ fn a_wrong_option_or_value_is_one_line_and_exit_code_2() {
 
 #[test]
 fn a_port_that_is_taken_is_one_line_and_exit_code_1() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let taken = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let output = run(&["--listen", &address]);
@@ -56,7 +56,7 @@ fn a_port_that_is_taken_is_one_line_and_exit_code_1() {
 
 #[test]
 fn a_log_file_that_cannot_be_opened_is_one_line_and_exit_code_1() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let output = run(&[
         "--listen",
         "127.0.0.1:0",
@@ -69,7 +69,7 @@ fn a_log_file_that_cannot_be_opened_is_one_line_and_exit_code_1() {
 
 #[test]
 fn help_and_version_go_to_stdout() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let help = run(&["--help"]);
     assert!(help.status.success() && help.stderr.is_empty());
     let text = String::from_utf8(help.stdout).expect("UTF-8");
@@ -95,7 +95,7 @@ fn help_and_version_go_to_stdout() {
 
 #[test]
 fn the_log_goes_to_a_file_that_is_appended_to() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let path = std::env::temp_dir().join(format!("threadchat-{}.log", std::process::id()));
     std::fs::write(&path, "before\n").expect("the temporary folder is writable");
     let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat"))
@@ -123,15 +123,15 @@ fn the_log_goes_to_a_file_that_is_appended_to() {
 
 #[test]
 fn nothing_is_logged_below_the_level() {
-    let _deadline = deadline(60);
-    let mut program = Program::start(&["--log-level", "info"]);
+    let _watchdog = watchdog(60);
+    let mut program = ServerProcess::start(&["--log-level", "info"]);
     let mut client = support::Client::join(program.address);
-    client.say("not for the log");
-    client.hear();
-    client.leave();
+    client.send_text("not for the log");
+    client.recv_text();
+    client.close();
     program.signal(rustix::process::Signal::TERM);
     program.wait();
-    let log = program.rest_of_log().join("\n");
+    let log = program.remaining_log().join("\n");
     assert!(
         !log.contains("not for the log") && log.contains("came from"),
         "{log}"
@@ -140,9 +140,9 @@ fn nothing_is_logged_below_the_level() {
 
 #[test]
 fn the_largest_values_are_served_or_refused_but_do_not_panic() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let largest = u64::MAX.to_string();
-    let program = Program::start(&[
+    let program = ServerProcess::start(&[
         "--max-connections",
         &largest,
         "--max-backlog",
@@ -150,7 +150,7 @@ fn the_largest_values_are_served_or_refused_but_do_not_panic() {
         "--ping",
         "4294967295",
     ]);
-    support::Client::join(program.address).leave();
+    support::Client::join(program.address).close();
     let output = run(&["--max-message", &largest]);
     assert_eq!(output.status.code(), Some(2));
     assert!(one_line(&output.stderr).contains("268435456"));

@@ -2,14 +2,14 @@
 
 mod support;
 
-use support::{Client, Host, deadline, options};
+use support::{Client, TestServer, config, watchdog};
 use threadchat::Config;
 use tungstenite::Message;
 
 #[test]
 fn text_and_binary_come_straight_back() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut client = Client::connect(host.address, "/echo");
     for size in [0, 1, 125, 126, 65_535, 65_536] {
         for message in [
@@ -17,49 +17,49 @@ fn text_and_binary_come_straight_back() {
             Message::binary(vec![0xff; size]),
         ] {
             client.send(message.clone());
-            assert_eq!(client.next().expect("an echo"), message);
+            assert_eq!(client.next_message().expect("an echo"), message);
         }
     }
-    client.leave();
+    client.close();
 }
 
 #[test]
 fn nothing_is_added_and_nothing_is_a_command() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let (mut echo, mut chat) = (Client::connect(host.address, "/echo"), host.client());
     for text in ["/who", "one\ntwo", "\u{202e}"] {
-        echo.say(text);
-        assert_eq!(echo.hear(), text);
+        echo.send_text(text);
+        assert_eq!(echo.recv_text(), text);
     }
-    chat.say("chat");
-    assert_eq!(chat.hear(), "[user0]: chat");
-    echo.say("still alone");
-    assert_eq!(echo.hear(), "still alone");
+    chat.send_text("chat");
+    assert_eq!(chat.recv_text(), "[user0]: chat");
+    echo.send_text("still alone");
+    assert_eq!(echo.recv_text(), "still alone");
 }
 
 #[test]
 fn messages_up_to_the_limit_pass() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let max_message = 16 << 20;
-    let host = Host::with(Config {
+    let host = TestServer::with_config(Config {
         max_message,
-        ..options()
+        ..config()
     });
     let mut client = Client::connect(host.address, "/echo");
     let largest = Message::binary(vec![7; max_message]);
     client.send(largest.clone());
-    assert!(client.next().expect("an echo") == largest);
+    assert!(client.next_message().expect("an echo") == largest);
     let _ = client
         .socket
         .send(Message::binary(vec![7; max_message + 1]));
-    assert_eq!(client.closed(), 1009);
+    assert_eq!(client.expect_close(), 1009);
 }
 
 #[test]
 fn a_client_that_sends_before_it_reads_is_slowed_and_loses_nothing() {
-    let _deadline = deadline(120);
-    let host = Host::start();
+    let _watchdog = watchdog(120);
+    let host = TestServer::start();
     let mut client = Client::connect(host.address, "/echo");
     let writer = client
         .socket
@@ -82,7 +82,7 @@ fn a_client_that_sends_before_it_reads_is_slowed_and_loses_nothing() {
     });
     for number in 0..total {
         assert!(
-            client.next().expect("an echo") == Message::binary(vec![number as u8; 65_536]),
+            client.next_message().expect("an echo") == Message::binary(vec![number as u8; 65_536]),
             "{number}"
         );
     }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
-use support::{Client, Program, Raw, allow_descriptors, deadline, raw};
+use support::{Client, RawClient, ServerProcess, raise_nofile_limit, raw, watchdog};
 
 const CROWD: usize = 1000;
 
@@ -19,7 +19,7 @@ const CROWD: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads for the whole crowd, as fast as one thread can, and looks at nothing. How many bytes, and how many were lost.
-fn listen(crowd: &[Raw], stop: &AtomicBool) -> (usize, usize) {
+fn listen(crowd: &[RawClient], stop: &AtomicBool) -> (usize, usize) {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("a descriptor is left");
     for (place, client) in crowd.iter().enumerate() {
         let data = epoll::EventData::new_u64(place as u64);
@@ -46,11 +46,11 @@ fn listen(crowd: &[Raw], stop: &AtomicBool) -> (usize, usize) {
 
 #[test]
 fn a_thousand_hear_others_too() {
-    let _deadline = deadline(240);
-    allow_descriptors();
-    let program = Program::start(&["--max-connections", "1100"]);
-    let crowd: Vec<Raw> = (0..CROWD)
-        .map(|_| Raw::upgraded(program.address, "/chat"))
+    let _watchdog = watchdog(240);
+    raise_nofile_limit();
+    let program = ServerProcess::start(&["--max-connections", "1100"]);
+    let crowd: Vec<RawClient> = (0..CROWD)
+        .map(|_| RawClient::upgraded(program.address, "/chat"))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (address, stopped) = (program.address, Arc::clone(&stop));
@@ -58,7 +58,7 @@ fn a_thousand_hear_others_too() {
     let mut speaker = Client::join(address);
     let name = format!("user{CROWD}");
     let before = speaker.delays(&name);
-    let (flooder, stopped) = (Raw::upgraded(address, "/chat"), Arc::clone(&stop));
+    let (flooder, stopped) = (RawClient::upgraded(address, "/chat"), Arc::clone(&stop));
     let flooding =
         thread::spawn(move || flooder.flood(&[], &raw::frame(0x81, b"flood of words"), &stopped));
     let beside = speaker.delays(&name);

@@ -9,18 +9,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually, raw};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, raw, watchdog};
 
 /// How long others may take to be heard, half of the time, on a machine that is busy with the flood and other tests.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The delays of somebody who chats beside the flood, sorted.
-fn chat_beside(name: &str, first: Vec<u8>, again: Vec<u8>) -> Program {
-    let mut program = Program::start(&[]);
+fn chat_beside(name: &str, first: Vec<u8>, again: Vec<u8>) -> ServerProcess {
+    let mut program = ServerProcess::start(&[]);
     let crowd: Vec<Client> = (0..100).map(|_| Client::join(program.address)).collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let (flooder, stopped) = (Raw::upgraded(program.address, "/chat"), Arc::clone(&stop));
+    let (flooder, stopped) = (
+        RawClient::upgraded(program.address, "/chat"),
+        Arc::clone(&stop),
+    );
     let flooding = thread::spawn(move || flooder.flood(&first, &again, &stopped));
     let mut chats = Client::join(program.address);
     let delays = chats.delays("user101");
@@ -31,29 +34,29 @@ fn chat_beside(name: &str, first: Vec<u8>, again: Vec<u8>) -> Program {
         delays[50], delays[99]
     );
     assert!(sent > 0 && delays[50] < PATIENCE, "{delays:?}");
-    program.logged("user100 left");
+    program.wait_for_log("user100 left");
     drop((crowd, chats));
     eventually("nothing is left of them", || {
-        program.threads() == OWN_THREADS
+        program.threads() == BASELINE_THREADS
     });
     program
 }
 
 #[test]
 fn of_messages() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     chat_beside("messages", Vec::new(), raw::frame(0x81, b"flood"));
 }
 
 #[test]
 fn of_pings() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     chat_beside("pings", Vec::new(), raw::frame(0x89, b"ping"));
 }
 
 #[test]
 fn of_empty_fragments() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     chat_beside(
         "empty fragments",
         raw::frame(0x01, b"begins"),
@@ -63,28 +66,31 @@ fn of_empty_fragments() {
 
 #[test]
 fn of_questions_who_is_here() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     chat_beside("/who", Vec::new(), raw::frame(0x81, b"/who"));
 }
 
 #[test]
 fn who_pings_and_never_reads_is_cut_off() {
-    let _deadline = deadline(120);
-    let mut program = Program::start(&[]);
-    let mut pings = Raw::upgraded(program.address, "/chat");
+    let _watchdog = watchdog(120);
+    let mut program = ServerProcess::start(&[]);
+    let mut pings = RawClient::upgraded(program.address, "/chat");
     let many = raw::frame(0x89, &[7; 125]).repeat(1000);
     while pings.try_send(&many).is_ok() {}
-    assert!(program.logged("user0 left").contains("too slow"));
+    assert!(program.wait_for_log("user0 left").contains("too slow"));
     let most = 16 << 10;
     assert!(program.peak_kb() < most, "{} KiB", program.peak_kb());
 }
 
 #[test]
 fn endless_fragments_do_not_hold_up_the_end() {
-    let _deadline = deadline(120);
-    let mut program = Program::start(&[]);
+    let _watchdog = watchdog(120);
+    let mut program = ServerProcess::start(&[]);
     let stop = Arc::new(AtomicBool::new(false));
-    let (flooder, stopped) = (Raw::upgraded(program.address, "/chat"), Arc::clone(&stop));
+    let (flooder, stopped) = (
+        RawClient::upgraded(program.address, "/chat"),
+        Arc::clone(&stop),
+    );
     let flooding = thread::spawn(move || {
         flooder.flood(&raw::frame(0x01, b"x"), &raw::frame(0x00, b""), &stopped)
     });

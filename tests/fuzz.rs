@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use support::cases::{CLOSE, PING, TEXT};
 use support::raw::{frame, handshake};
-use support::rng::{Random, seed};
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually};
+use support::rng::{Rng, seed};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
 /// Cases between two looks at the server's health.
 const BATCH: usize = 500;
@@ -19,22 +19,22 @@ const BATCH: usize = 500;
 const AT_ONCE: u64 = 4;
 
 /// Plays this many cases of one kind, and after each batch makes sure that nothing has come of them.
-fn fuzz(cases: usize, play: impl Fn(&mut Random, SocketAddr) + Sync) {
-    let _deadline = deadline(300);
+fn fuzz(cases: usize, play: impl Fn(&mut Rng, SocketAddr) + Sync) {
+    let _watchdog = watchdog(300);
     let seed = seed();
     let start = Instant::now();
-    let mut program = Program::start(&["--max-message", "2048"]);
+    let mut program = ServerProcess::start(&["--max-message", "2048"]);
     let idle = program.descriptors();
     for batch in 0..cases / BATCH {
         eprintln!("FUZZ_SEED={seed}, batch {batch}");
         let mut bystander = Client::json(program.address, "/chat?name=bystander");
-        assert!(bystander.hear().contains("\"welcome\""));
+        assert!(bystander.recv_text().contains("\"welcome\""));
         thread::scope(|scope| {
             for client in 0..AT_ONCE {
                 let (address, play) = (program.address, &play);
                 let number = (batch as u64) << 8 | client;
                 scope.spawn(move || {
-                    let mut random = Random::new(seed << 32 | number);
+                    let mut random = Rng::new(seed << 32 | number);
                     for _ in 0..BATCH / AT_ONCE as usize {
                         play(&mut random, address);
                     }
@@ -43,14 +43,14 @@ fn fuzz(cases: usize, play: impl Fn(&mut Random, SocketAddr) + Sync) {
             chat_along(&mut bystander);
         });
         healthy(&program);
-        bystander.leave();
+        bystander.close();
         eventually("no thread and no descriptor is left", || {
-            (program.threads(), program.descriptors()) == (OWN_THREADS, idle)
+            (program.threads(), program.descriptors()) == (BASELINE_THREADS, idle)
         });
     }
     program.signal(rustix::process::Signal::TERM);
     assert!(program.wait().success());
-    for line in program.rest_of_log() {
+    for line in program.remaining_log() {
         let bad = ["panic", "internal error", "ERROR"];
         assert!(!bad.iter().any(|bad| line.contains(bad)), "{line}");
     }
@@ -61,10 +61,10 @@ fn fuzz(cases: usize, play: impl Fn(&mut Random, SocketAddr) + Sync) {
 fn chat_along(bystander: &mut Client) {
     for number in 0..100 {
         let text = format!("number {number}");
-        bystander.say(&format!(r#"{{"type":"message","text":"{text}"}}"#));
+        bystander.send_text(&format!(r#"{{"type":"message","text":"{text}"}}"#));
         let own = format!(r#"{{"type":"message","from":"bystander","text":"{text}"}}"#);
         loop {
-            let heard = bystander.hear();
+            let heard = bystander.recv_text();
             if heard == own {
                 break;
             }
@@ -73,8 +73,8 @@ fn chat_along(bystander: &mut Client) {
     }
 }
 
-fn healthy(program: &Program) {
-    let mut raw = Raw::connect(program.address);
+fn healthy(program: &ServerProcess) {
+    let mut raw = RawClient::connect(program.address);
     raw.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     let answer = raw.rest().expect("an answer");
     assert!(
@@ -84,10 +84,10 @@ fn healthy(program: &Program) {
 }
 
 /// Sends these bytes in parts, says that no more come, and hears the server out to the end of the connection.
-fn throw(random: &mut Random, mut raw: Raw, bytes: &[u8]) {
-    let part = 1 + random.below(bytes.len().max(1));
+fn throw(random: &mut Rng, mut raw: RawClient, bytes: &[u8]) {
+    let part = 1 + random.gen_range(bytes.len().max(1));
     let whole = bytes.chunks(part).all(|part| raw.try_send(part).is_ok());
-    if whole && random.below(4) == 0 {
+    if whole && random.gen_range(4) == 0 {
         // Vanishes, and does not want to know.
         return;
     }
@@ -125,32 +125,32 @@ fn heads() {
         "*",
     ];
     fuzz(6000, |random, address| {
-        let bytes = if random.below(8) == 0 {
+        let bytes = if random.gen_range(8) == 0 {
             random.bytes(9000)
         } else {
-            let more: String = (0..random.below(4))
-                .map(|_| format!("{}\r\n", random.one_of(&LINES)))
+            let more: String = (0..random.gen_range(4))
+                .map(|_| format!("{}\r\n", random.choose(&LINES)))
                 .collect();
-            let mut bytes = handshake(random.one_of(&TARGETS), &more).into_bytes();
+            let mut bytes = handshake(random.choose(&TARGETS), &more).into_bytes();
             random.mutate(&mut bytes);
             bytes
         };
-        throw(random, Raw::connect(address), &bytes);
+        throw(random, RawClient::connect(address), &bytes);
     });
 }
 
 /// Some frame, mostly a good one.
-fn any_frame(random: &mut Random) -> Vec<u8> {
+fn any_frame(random: &mut Rng) -> Vec<u8> {
     const FIRST: [u8; 8] = [TEXT, 0x01, 0x00, 0x80, 0x82, 0x02, PING, 0x8a];
-    let first = match random.below(20) {
+    let first = match random.gen_range(20) {
         0 => random.next() as u8,
         1 => CLOSE,
-        _ => random.one_of(&FIRST),
+        _ => random.choose(&FIRST),
     };
-    let payload = match random.below(3) {
+    let payload = match random.gen_range(3) {
         0 => random.bytes(300),
-        1 => "žluťoučký 🐎 ".repeat(random.below(9)).into_bytes(),
-        _ => vec![b'x'; random.below(126)],
+        1 => "žluťoučký 🐎 ".repeat(random.gen_range(9)).into_bytes(),
+        _ => vec![b'x'; random.gen_range(126)],
     };
     frame(first, &payload)
 }
@@ -158,19 +158,19 @@ fn any_frame(random: &mut Random) -> Vec<u8> {
 #[test]
 fn frames() {
     fuzz(8000, |random, address| {
-        let path = if random.below(2) == 0 {
+        let path = if random.gen_range(2) == 0 {
             "/echo"
         } else {
             "/chat"
         };
-        let raw = Raw::upgraded(address, path);
-        let mut bytes = match random.below(8) {
+        let raw = RawClient::upgraded(address, path);
+        let mut bytes = match random.gen_range(8) {
             0 => random.bytes(3000),
-            _ => (0..=random.below(9))
+            _ => (0..=random.gen_range(9))
                 .flat_map(|_| any_frame(random))
                 .collect(),
         };
-        if random.below(3) > 0 {
+        if random.gen_range(3) > 0 {
             random.mutate(&mut bytes);
         }
         throw(random, raw, &bytes);
@@ -178,7 +178,7 @@ fn frames() {
 }
 
 /// Says lines as texts, and asks for its own echo behind them all: who is not answered was thrown out.
-fn say(random: &mut Random, mut raw: Raw, lines: Vec<Vec<u8>>, last: &[u8], echo: &str) {
+fn say(random: &mut Rng, mut raw: RawClient, lines: Vec<Vec<u8>>, last: &[u8], echo: &str) {
     for line in lines {
         let line = String::from_utf8_lossy(&line).into_owned();
         raw.send(&frame(TEXT, line.as_bytes()));
@@ -219,13 +219,13 @@ fn commands() {
         "[server]: trust me\n[user0]: yes",
     ];
     fuzz(4000, |random, address| {
-        let lines = (0..random.below(9)).map(|_| {
-            let mut line = random.one_of(&LINES).as_bytes().to_vec();
+        let lines = (0..random.gen_range(9)).map(|_| {
+            let mut line = random.choose(&LINES).as_bytes().to_vec();
             random.mutate(&mut line);
             line
         });
         let lines = lines.collect();
-        let raw = Raw::upgraded(address, "/chat");
+        let raw = RawClient::upgraded(address, "/chat");
         let end = format!("end {}", random.next());
         say(random, raw, lines, end.as_bytes(), &end);
     });
@@ -247,13 +247,13 @@ fn json() {
     ];
     let handshake = handshake("/chat", "Sec-WebSocket-Protocol: threadchat.json\r\n");
     fuzz(4000, |random, address| {
-        let lines = (0..random.below(9)).map(|_| {
-            let mut line = random.one_of(&OBJECTS).as_bytes().to_vec();
+        let lines = (0..random.gen_range(9)).map(|_| {
+            let mut line = random.choose(&OBJECTS).as_bytes().to_vec();
             random.mutate(&mut line);
             line
         });
         let lines = lines.collect();
-        let mut raw = Raw::connect(address);
+        let mut raw = RawClient::connect(address);
         raw.send(handshake.as_bytes());
         raw.head();
         let end = format!("end {}", random.next());

@@ -4,20 +4,20 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Host, Program, Raw, deadline, eventually, options, raw};
+use support::{Client, RawClient, ServerProcess, TestServer, config, eventually, raw, watchdog};
 use threadchat::Config;
 
 const PING: Duration = Duration::from_secs(1);
 
-fn host() -> Host {
-    Host::with(Config {
+fn host() -> TestServer {
+    TestServer::with_config(Config {
         ping: Some(PING),
-        ..options()
+        ..config()
     })
 }
 
 /// Reads until a frame of this kind comes.
-fn frame_of(raw: &mut Raw, first: u8) -> Option<(u8, Vec<u8>)> {
+fn frame_of(raw: &mut RawClient, first: u8) -> Option<(u8, Vec<u8>)> {
     loop {
         match raw.frame().expect("no reset") {
             Some(frame) if frame.0 == first => return Some(frame),
@@ -29,9 +29,9 @@ fn frame_of(raw: &mut Raw, first: u8) -> Option<(u8, Vec<u8>)> {
 
 #[test]
 fn a_client_that_answers_pings_stays() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let host = host();
-    let mut client = Raw::upgraded(host.address, "/chat");
+    let mut client = RawClient::upgraded(host.address, "/chat");
     let begin = Instant::now();
     for _ in 0..4 {
         assert_eq!(frame_of(&mut client, 0x89), Some((0x89, vec![])));
@@ -48,12 +48,12 @@ fn a_client_that_answers_pings_stays() {
 
 #[test]
 fn a_client_that_vanished_without_a_word_is_noticed() {
-    let _deadline = deadline(60);
-    let mut program = Program::start(&["--ping", "1"]);
+    let _watchdog = watchdog(60);
+    let mut program = ServerProcess::start(&["--ping", "1"]);
     // It neither reads nor answers, as one whose network is gone.
     let begin = Instant::now();
-    let silent = Raw::upgraded(program.address, "/chat");
-    assert!(program.logged("ping timeout").contains("user0 left"));
+    let silent = RawClient::upgraded(program.address, "/chat");
+    assert!(program.wait_for_log("ping timeout").contains("user0 left"));
     assert!(
         begin.elapsed() >= 2 * PING - PING / 10,
         "given up too early: {:?}",
@@ -61,7 +61,7 @@ fn a_client_that_vanished_without_a_word_is_noticed() {
     );
     eventually("its descriptor is closed", || program.descriptors() < 10);
     assert_eq!(
-        Client::connect(program.address, "/chat").hear(),
+        Client::connect(program.address, "/chat").recv_text(),
         "You are connected! There are 1 users here."
     );
     drop(silent);
@@ -69,9 +69,9 @@ fn a_client_that_vanished_without_a_word_is_noticed() {
 
 #[test]
 fn any_byte_counts_as_life() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let host = host();
-    let mut client = Raw::upgraded(host.address, "/chat");
+    let mut client = RawClient::upgraded(host.address, "/chat");
     // A frame that takes six periods, a byte each time a Ping asks for life.
     for byte in raw::frame(0x81, b"slowly")[..6].iter() {
         assert!(frame_of(&mut client, 0x89).is_some(), "still connected");
@@ -81,12 +81,12 @@ fn any_byte_counts_as_life() {
 
 #[test]
 fn ping_0_never_pings() {
-    let _deadline = deadline(60);
-    let host = Host::with(Config {
+    let _watchdog = watchdog(60);
+    let host = TestServer::with_config(Config {
         ping: None,
-        ..options()
+        ..config()
     });
-    let mut client = Raw::upgraded(host.address, "/echo");
+    let mut client = RawClient::upgraded(host.address, "/echo");
     client
         .socket
         .set_read_timeout(Some(3 * PING))

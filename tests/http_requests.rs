@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use support::cases::{BINARY, PING, PONG, TEXT};
 use support::raw::{frame, handshake};
-use support::{Client, Host, Raw, deadline, eventually, options};
+use support::{Client, RawClient, TestServer, config, eventually, watchdog};
 
 /// Most bytes of a head.
 const MAX_HEAD_SIZE: usize = 8 << 10;
@@ -28,13 +28,13 @@ impl Answer {
 
 /// Sends this and reads the whole answer, which must be one that HTTP allows and end with the connection.
 fn ask(address: SocketAddr, request: &[u8]) -> Answer {
-    let mut raw = Raw::connect(address);
+    let mut raw = RawClient::connect(address);
     // A server that knows its answer may close before it has read everything.
     let _ = raw.try_send(request);
     answer(&mut raw, &String::from_utf8_lossy(request))
 }
 
-fn answer(raw: &mut Raw, asked: &str) -> Answer {
+fn answer(raw: &mut RawClient, asked: &str) -> Answer {
     let all = raw
         .rest()
         .unwrap_or_else(|error| panic!("{asked:.80?}: {error}"));
@@ -74,10 +74,10 @@ fn but(instead_of: &str, this: &str) -> String {
 
 #[test]
 fn every_answer_of_the_table_arrives_whole() {
-    let _deadline = deadline(120);
-    let host = Host::with(threadchat::Config {
+    let _watchdog = watchdog(120);
+    let host = TestServer::with_config(threadchat::Config {
         allow_origin: vec!["https://chat.example".into()],
-        ..options()
+        ..config()
     });
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
     let cases = [
@@ -159,8 +159,8 @@ fn every_answer_of_the_table_arrives_whole() {
 
 #[test]
 fn what_is_no_request_is_told_so() {
-    let _deadline = deadline(120);
-    let host = Host::start();
+    let _watchdog = watchdog(120);
+    let host = TestServer::start();
     let random: Vec<u8> = (0..=255).cycle().skip(7).step_by(3).take(500).collect();
     let cases: [&[u8]; 14] = [
         b"garbage\r\n\r\n",
@@ -195,9 +195,9 @@ fn head_of(bytes: usize) -> String {
 
 #[test]
 fn a_head_has_8_kib_and_124_lines() {
-    let _deadline = deadline(60);
-    let host = Host::start();
-    let mut raw = Raw::connect(host.address);
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
+    let mut raw = RawClient::connect(host.address);
     raw.send(head_of(MAX_HEAD_SIZE).as_bytes());
     assert!(raw.head().starts_with("HTTP/1.1 101 "));
     let lines = "X-Line: 1\r\n".repeat(200);
@@ -216,8 +216,8 @@ fn a_head_has_8_kib_and_124_lines() {
 
 #[test]
 fn unusual_heads_that_are_right_are_taken() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let tokens = "Connection: Upgrade";
     let cases = [
         but(tokens, "Connection: keep-alive, Upgrade"),
@@ -242,7 +242,7 @@ fn unusual_heads_that_are_right_are_taken() {
         ),
     ];
     for request in &cases {
-        let mut raw = Raw::connect(host.address);
+        let mut raw = RawClient::connect(host.address);
         raw.send(request.as_bytes());
         let head = raw.head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{request}\n{head}");
@@ -268,14 +268,14 @@ fn unusual_heads_that_are_right_are_taken() {
 
 #[test]
 fn frames_right_behind_the_head_are_not_lost() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let frames: Vec<Vec<u8>> = (0..=255).map(|n| frame(BINARY, &[n; 100])).collect();
     let all = [handshake("/echo", "").into_bytes(), frames.concat()].concat();
     // In one packet, and cut inside the head, at its end, inside the first frame.
     let end = handshake("/echo", "").len();
     for cut in [all.len(), 1, end - 1, end, end + 1, end + 7, end + 1000] {
-        let mut raw = Raw::connect(host.address);
+        let mut raw = RawClient::connect(host.address);
         raw.send(&all[..cut]);
         raw.send(&all[cut..]);
         assert!(raw.head().starts_with("HTTP/1.1 101 "), "cut at {cut}");
@@ -287,7 +287,7 @@ fn frames_right_behind_the_head_are_not_lost() {
             );
         }
     }
-    let mut raw = Raw::connect(host.address);
+    let mut raw = RawClient::connect(host.address);
     raw.send(&[handshake("/echo", "").as_bytes(), &[0xc1, 0x80, 0, 0, 0, 0]].concat());
     raw.head();
     assert_eq!(
@@ -298,8 +298,8 @@ fn frames_right_behind_the_head_are_not_lost() {
 
 #[test]
 fn one_request_gets_one_answer() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = ask(host.address, health.repeat(3).as_bytes());
     assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
@@ -314,10 +314,10 @@ fn one_request_gets_one_answer() {
 
 #[test]
 fn one_client_too_many_is_told_to_try_again() {
-    let _deadline = deadline(60);
-    let host = Host::with(threadchat::Config {
+    let _watchdog = watchdog(60);
+    let host = TestServer::with_config(threadchat::Config {
         max_connections: 1,
-        ..options()
+        ..config()
     });
     let first = host.client();
     for path in ["/chat", "/echo"] {
@@ -327,7 +327,7 @@ fn one_client_too_many_is_told_to_try_again() {
     }
     let health = ask(host.address, b"GET /health HTTP/1.1\r\n\r\n");
     assert_eq!(health.status, 200);
-    first.leave();
+    first.close();
     eventually("the place is free again", || {
         Client::try_connect(
             host.address,

@@ -2,20 +2,20 @@
 
 mod support;
 
-use support::{Client, Host, deadline};
+use support::{Client, TestServer, watchdog};
 use threadchat::protocol::ServerEvent;
 use tungstenite::http::HeaderValue;
 
 /// What the next message says.
 fn told(client: &mut Client) -> ServerEvent<'static> {
-    let text = client.hear();
+    let text = client.recv_text();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[test]
 fn it_is_confirmed_where_it_is_offered() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     for (offered, confirmed) in [
         (Some("threadchat.json"), true),
         (Some("soap, threadchat.json"), true),
@@ -38,7 +38,11 @@ fn it_is_confirmed_where_it_is_offered() {
                     .get("Sec-WebSocket-Protocol")
                     .cloned();
                 assert_eq!(subprotocol.is_some(), confirmed, "{offered:?}");
-                assert_eq!(client.hear().starts_with('{'), confirmed, "{offered:?}");
+                assert_eq!(
+                    client.recv_text().starts_with('{'),
+                    confirmed,
+                    "{offered:?}"
+                );
             }
             Err(tungstenite::Error::Protocol(_)) => {
                 assert!(offered.is_some() && !confirmed, "{offered:?}")
@@ -50,9 +54,9 @@ fn it_is_confirmed_where_it_is_offered() {
 
 #[test]
 fn who_offers_unknown_subprotocols_alone_is_served_plain_text() {
-    let _deadline = deadline(60);
-    let host = Host::start();
-    let mut raw = support::Raw::connect(host.address);
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
+    let mut raw = support::RawClient::connect(host.address);
     raw.send(support::raw::handshake("/chat", "Sec-WebSocket-Protocol: soap, xmpp\r\n").as_bytes());
     let head = raw.head().to_ascii_lowercase();
     assert!(
@@ -65,8 +69,8 @@ fn who_offers_unknown_subprotocols_alone_is_served_plain_text() {
 
 #[test]
 fn both_kinds_share_one_chat_and_one_order() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut json = Client::json(host.address, "/chat");
     assert_eq!(
         told(&mut json),
@@ -84,7 +88,7 @@ fn both_kinds_share_one_chat_and_one_order() {
         }
     );
 
-    plain.say("from plain");
+    plain.send_text("from plain");
     assert_eq!(
         told(&mut json),
         ServerEvent::Message {
@@ -92,7 +96,7 @@ fn both_kinds_share_one_chat_and_one_order() {
             text: "from plain".into()
         }
     );
-    json.say(r#"{"type":"message","text":"/nick \"not\" a\ncommand"}"#);
+    json.send_text(r#"{"type":"message","text":"/nick \"not\" a\ncommand"}"#);
     let text = "/nick \"not\" a command".into();
     assert_eq!(
         told(&mut json),
@@ -101,7 +105,7 @@ fn both_kinds_share_one_chat_and_one_order() {
             text
         }
     );
-    json.say(r#"{"type":"action","text":"waves"}"#);
+    json.send_text(r#"{"type":"action","text":"waves"}"#);
     assert_eq!(
         told(&mut json),
         ServerEvent::Action {
@@ -109,7 +113,7 @@ fn both_kinds_share_one_chat_and_one_order() {
             text: "waves".into()
         }
     );
-    json.say(r#"{"type":"rename","name":"alice"}"#);
+    json.send_text(r#"{"type":"rename","name":"alice"}"#);
     assert_eq!(
         told(&mut json),
         ServerEvent::Renamed {
@@ -117,7 +121,7 @@ fn both_kinds_share_one_chat_and_one_order() {
             to: "alice".into()
         }
     );
-    json.say(r#"{"type":"whisper","to":"user1","text":"psst"}"#);
+    json.send_text(r#"{"type":"whisper","to":"user1","text":"psst"}"#);
     let whisper = |from: &'static str, to: &'static str| ServerEvent::Whisper {
         from: from.into(),
         to: to.into(),
@@ -125,9 +129,9 @@ fn both_kinds_share_one_chat_and_one_order() {
         sent: false,
     };
     assert_eq!(told(&mut json), whisper("alice", "user1"));
-    plain.say("/w alice psst");
+    plain.send_text("/w alice psst");
     assert_eq!(told(&mut json), whisper("user1", "alice"));
-    json.say(r#"{"type":"who"}"#);
+    json.send_text(r#"{"type":"who"}"#);
     assert_eq!(
         told(&mut json),
         ServerEvent::Who {
@@ -135,7 +139,7 @@ fn both_kinds_share_one_chat_and_one_order() {
             users: 2
         }
     );
-    json.say(r#"{"type":"help"}"#);
+    json.send_text(r#"{"type":"help"}"#);
     assert!(
         matches!(told(&mut json), ServerEvent::Help { text } if text.contains("/whisper NAME TEXT"))
     );
@@ -149,9 +153,9 @@ fn both_kinds_share_one_chat_and_one_order() {
         "[you whisper to alice]: psst",
     ];
     for line in lines {
-        assert_eq!(plain.hear(), line);
+        assert_eq!(plain.recv_text(), line);
     }
-    plain.leave();
+    plain.close();
     assert_eq!(
         told(&mut json),
         ServerEvent::Left {
@@ -163,8 +167,8 @@ fn both_kinds_share_one_chat_and_one_order() {
 
 #[test]
 fn what_is_wrong_is_answered_and_the_connection_stays() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut json = Client::json(host.address, "/chat?name=user7");
     assert_eq!(
         told(&mut json),
@@ -185,13 +189,13 @@ fn what_is_wrong_is_answered_and_the_connection_stays() {
             "Nobody here is called nobody",
         ),
     ] {
-        json.say(message);
+        json.send_text(message);
         match told(&mut json) {
             ServerEvent::Error { text } => assert!(text.contains(why), "{message}: {text}"),
             other => panic!("{message}: {other:?}"),
         }
     }
-    json.say(r#"{"type":"message","text":"still here"}"#);
+    json.send_text(r#"{"type":"message","text":"still here"}"#);
     assert_eq!(
         told(&mut json),
         ServerEvent::Message {
@@ -204,8 +208,8 @@ fn what_is_wrong_is_answered_and_the_connection_stays() {
 #[test]
 fn both_kinds_see_the_same_order_under_load() {
     const EACH: usize = 300;
-    let _deadline = deadline(120);
-    let host = Host::start();
+    let _watchdog = watchdog(120);
+    let host = TestServer::start();
     let mut json = Client::json(host.address, "/chat");
     told(&mut json);
     let mut plain: Vec<Client> = (0..6).map(|_| host.client()).collect();
@@ -215,11 +219,11 @@ fn both_kinds_see_the_same_order_under_load() {
             threads.push(scope.spawn(move || {
                 let mut heard = Vec::new();
                 for number in 0..EACH {
-                    client.say(&number.to_string());
-                    heard.push(client.hear());
+                    client.send_text(&number.to_string());
+                    heard.push(client.recv_text());
                 }
                 while heard.len() < 6 * EACH {
-                    heard.push(client.hear());
+                    heard.push(client.recv_text());
                 }
                 let split = |line: String| {
                     let (from, text) = line.strip_prefix('[')?.split_once("]: ")?;
@@ -252,15 +256,15 @@ fn both_kinds_see_the_same_order_under_load() {
 
 #[test]
 fn the_deepest_nesting_is_no_harm() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     // Its own process: a stack that overflows ends all of it.
-    let program = support::Program::start(&[]);
+    let program = support::ServerProcess::start(&[]);
     let mut json = Client::json(program.address, "/chat");
     told(&mut json);
     for depth in [1, 60, 120, 124, 125, 126, 127, 128, 200, 10_000] {
         for (open, close) in [(r#"{"a":"#, "}"), ("[", "]")] {
             let nested = open.repeat(depth) + "1" + &close.repeat(depth);
-            json.say(&format!(r#"{{"x":{nested},"type":"who"}}"#));
+            json.send_text(&format!(r#"{{"x":{nested},"type":"who"}}"#));
             match told(&mut json) {
                 ServerEvent::Who { users: 1, .. } => assert!(depth < 128, "{depth}"),
                 ServerEvent::Error { text } => {

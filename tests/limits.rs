@@ -4,18 +4,18 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Host, Raw, deadline, eventually, options, raw};
+use support::{Client, RawClient, TestServer, config, eventually, raw, watchdog};
 use threadchat::Config;
 
 #[test]
 fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
-    let _deadline = deadline(60);
-    let host = Host::with(Config {
+    let _watchdog = watchdog(60);
+    let host = TestServer::with_config(Config {
         max_connections: 2,
-        ..options()
+        ..config()
     });
     let (stays, goes) = (host.client(), Client::connect(host.address, "/echo"));
-    let mut refused = Raw::connect(host.address);
+    let mut refused = RawClient::connect(host.address);
     refused.send(raw::handshake("/chat", "").as_bytes());
     let head = refused.head();
     assert!(
@@ -26,10 +26,10 @@ fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
         String::from_utf8_lossy(&refused.rest().expect("no reset")).contains("try again later")
     );
     // Other requests need no place.
-    let mut health = Raw::connect(host.address);
+    let mut health = RawClient::connect(host.address);
     health.send(b"GET /health HTTP/1.1\r\n\r\n");
     assert!(health.head().starts_with("HTTP/1.1 200 "));
-    goes.leave();
+    goes.close();
     let again = || {
         Client::try_connect(
             host.address,
@@ -42,31 +42,31 @@ fn one_client_too_many_is_told_to_try_again_and_gets_in_later() {
 
 #[test]
 fn who_sends_too_fast_is_slowed_and_loses_nothing() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let rate = 20;
-    let host = Host::with(Config {
+    let host = TestServer::with_config(Config {
         rate_limit: Some(rate),
-        ..options()
+        ..config()
     });
     let (mut fast, mut other) = (host.client(), host.client());
     let total = 3 * rate;
     let begin = Instant::now();
     for number in 0..total {
-        fast.say(&number.to_string());
+        fast.send_text(&number.to_string());
     }
     for number in 0..total {
-        assert_eq!(other.hear(), format!("[user0]: {number}"));
+        assert_eq!(other.recv_text(), format!("[user0]: {number}"));
         if number == rate {
             // Its own speed is what is limited: the other is heard at once, and it hears the other.
             let asked = Instant::now();
-            other.say("between");
-            fast.hear_until(|text| text == "[user1]: between");
+            other.send_text("between");
+            fast.recv_until(|text| text == "[user1]: between");
             assert!(
                 asked.elapsed() < Duration::from_secs(1),
                 "{:?}",
                 asked.elapsed()
             );
-            assert_eq!(other.hear_until(|text| text == "[user1]: between").len(), 1);
+            assert_eq!(other.recv_until(|text| text == "[user1]: between").len(), 1);
         }
     }
     // A burst of one second's worth is free, and the other two thirds take a second each.
@@ -76,14 +76,14 @@ fn who_sends_too_fast_is_slowed_and_loses_nothing() {
 
 #[test]
 fn only_allowed_origins_may_connect() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let allow_origin = vec![
         "https://chat.example".to_owned(),
         "http://localhost:3000".to_owned(),
     ];
-    let host = Host::with(Config {
+    let host = TestServer::with_config(Config {
         allow_origin,
-        ..options()
+        ..config()
     });
     for (origin, status) in [
         ("", 101),
@@ -93,7 +93,7 @@ fn only_allowed_origins_may_connect() {
         ("Origin: null\r\n", 403),
     ] {
         for path in ["/chat", "/echo"] {
-            let mut raw = Raw::connect(host.address);
+            let mut raw = RawClient::connect(host.address);
             raw.send(raw::handshake(path, origin).as_bytes());
             let head = raw.head();
             assert!(

@@ -6,12 +6,12 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
-use support::{Client, Program, Raw, deadline, raw};
+use support::{Client, RawClient, ServerProcess, raw, watchdog};
 
 #[test]
 fn it_says_who_came_and_why_each_left() {
-    let _deadline = deadline(60);
-    let mut program = Program::start(&["--ping", "1"]);
+    let _watchdog = watchdog(60);
+    let mut program = ServerProcess::start(&["--ping", "1"]);
     let mut client = Client::join(program.address);
     let address = client
         .socket
@@ -20,7 +20,7 @@ fn it_says_who_came_and_why_each_left() {
         .expect("it is connected");
     assert!(
         program
-            .logged("came")
+            .wait_for_log("came")
             .ends_with(&format!("user0 came from {address}; 1 here"))
     );
     client
@@ -30,8 +30,8 @@ fn it_says_who_came_and_why_each_left() {
             reason: "bye".into(),
         }))
         .expect("it reads");
-    while client.next().is_ok() {}
-    let left = program.logged("user0 left");
+    while client.next_message().is_ok() {}
+    let left = program.wait_for_log("user0 left");
     assert!(
         left.ends_with(&format!(
             "from {address}: closed by the client (1000); 0 here"
@@ -40,7 +40,7 @@ fn it_says_who_came_and_why_each_left() {
     );
 
     drop(Client::join(program.address));
-    assert!(program.logged("user1 left").contains("vanished"));
+    assert!(program.wait_for_log("user1 left").contains("vanished"));
 
     for (name, frame, why) in [
         (
@@ -59,40 +59,40 @@ fn it_says_who_came_and_why_each_left() {
             "message too big",
         ),
     ] {
-        Raw::upgraded(program.address, "/chat").send(&frame);
+        RawClient::upgraded(program.address, "/chat").send(&frame);
         assert!(
-            program.logged(&format!("{name} left")).contains(why),
+            program.wait_for_log(&format!("{name} left")).contains(why),
             "{why}"
         );
     }
 
-    let silent = Raw::upgraded(program.address, "/chat");
-    assert!(program.logged("user5 left").contains("ping timeout"));
+    let silent = RawClient::upgraded(program.address, "/chat");
+    assert!(program.wait_for_log("user5 left").contains("ping timeout"));
     drop(silent);
 
     let mut quits = Client::join(program.address);
-    quits.say("/quit");
-    assert_eq!(quits.closed(), 1000);
-    assert!(program.logged("user6 quits").ends_with("0 stay"));
+    quits.send_text("/quit");
+    assert_eq!(quits.expect_close(), 1000);
+    assert!(program.wait_for_log("user6 quits").ends_with("0 stay"));
 }
 
 #[test]
 fn nothing_a_client_sends_can_forge_a_line() {
-    let _deadline = deadline(60);
-    let mut program = Program::start(&["--log-level", "trace"]);
+    let _watchdog = watchdog(60);
+    let mut program = ServerProcess::start(&["--log-level", "trace"]);
     let forged = "forged by a client";
     let mut client = Client::connect(program.address, "/chat?name=a%0Aforged%20by%20a%20client");
-    client.hear();
-    client.say(&format!("\n{forged}\u{1b}[2J"));
-    client.hear_until(|text| text.contains("forged"));
-    let mut raw = Raw::connect(program.address);
+    client.recv_text();
+    client.send_text(&format!("\n{forged}\u{1b}[2J"));
+    client.recv_until(|text| text.contains("forged"));
+    let mut raw = RawClient::connect(program.address);
     raw.send(format!("GET /\x0b{forged} HTTP/1.1\r\n\r\n").as_bytes());
     // It may be refused before it is read to its end.
     let _ = raw.rest();
-    client.leave();
+    client.close();
     program.signal(Signal::TERM);
     program.wait();
-    for line in program.rest_of_log() {
+    for line in program.remaining_log() {
         assert!(
             !line.starts_with(forged) && !line.contains('\u{1b}'),
             "{line:?}"
@@ -102,7 +102,7 @@ fn nothing_a_client_sends_can_forge_a_line() {
 
 #[test]
 fn a_log_that_nobody_reads_does_not_stop_the_chat() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat"))
         .args(["--listen", "127.0.0.1:0", "--log-level", "trace"])
         .stderr(Stdio::piped())
@@ -126,8 +126,12 @@ fn a_log_that_nobody_reads_does_not_stop_the_chat() {
     let mut client = Client::join(address);
     // A pipe holds 64 KiB, and at this level each message is a line.
     for number in 0..2000 {
-        client.say(&format!("{number} {}", "x".repeat(100)));
-        assert!(client.hear().starts_with(&format!("[user0]: {number} ")));
+        client.send_text(&format!("{number} {}", "x".repeat(100)));
+        assert!(
+            client
+                .recv_text()
+                .starts_with(&format!("[user0]: {number} "))
+        );
     }
     child.kill().expect("it runs");
     child.wait().expect("it is our child");

@@ -3,7 +3,7 @@
 mod support;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use support::{Program, Raw, deadline, eventually, most_memory, raw};
+use support::{RawClient, ServerProcess, eventually, memory_bound, raw, watchdog};
 
 const MESSAGE: usize = 64 << 10;
 const BACKLOG: usize = 512 << 10;
@@ -11,9 +11,9 @@ const VICTIMS: usize = 40;
 
 #[test]
 fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let backlog = BACKLOG.to_string();
-    let mut program = Program::start(&[
+    let mut program = ServerProcess::start(&[
         "--max-message",
         "65536",
         "--max-backlog",
@@ -23,9 +23,9 @@ fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
     ]);
     let before = program.resident_kb();
     // Those who never read, with most of a largest message sent, half of it as fragments.
-    let victims: Vec<Raw> = (0..VICTIMS)
+    let victims: Vec<RawClient> = (0..VICTIMS)
         .map(|_| {
-            let mut victim = Raw::upgraded(program.address, "/chat");
+            let mut victim = RawClient::upgraded(program.address, "/chat");
             set_socket_recv_buffer_size(&victim.socket, 4096).expect("a socket");
             victim.send(&raw::frame(0x01, &vec![b'x'; MESSAGE / 2]));
             let rest = raw::frame(0x80, &vec![b'x'; MESSAGE / 2]);
@@ -34,7 +34,7 @@ fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
         })
         .collect();
     // Whispers are for one each, so nothing of what waits is shared. All are cut off when too much does.
-    let mut whispers = Raw::upgraded(program.address, "/chat");
+    let mut whispers = RawClient::upgraded(program.address, "/chat");
     let mut reader = whispers.socket.try_clone().expect("a second handle");
     std::thread::spawn(move || {
         let mut sink = vec![0; 1 << 20];
@@ -51,13 +51,13 @@ fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
             ));
         }
         peak = peak.max(program.resident_kb());
-        while program.logged_already("too slow").is_some() {
+        while program.find_in_log("too slow").is_some() {
             cut_off += 1;
         }
     }
     let (peak, most) = (
         peak.max(program.peak_kb()),
-        most_memory(VICTIMS + 1, BACKLOG, MESSAGE) / 1024,
+        memory_bound(VICTIMS + 1, BACKLOG, MESSAGE) / 1024,
     );
     println!("{before} KiB before, {peak} KiB at the most, {most} KiB by the formula");
     assert!(peak < most, "{peak} KiB, but at most {most} by the formula");
@@ -71,12 +71,12 @@ fn hostile_clients_cannot_make_it_hold_more_than_the_formula() {
 
 #[test]
 fn an_announced_length_costs_nothing_before_it_comes() {
-    let _deadline = deadline(120);
-    let program = Program::start(&["--max-message", "16777216"]);
+    let _watchdog = watchdog(120);
+    let program = ServerProcess::start(&["--max-message", "16777216"]);
     let before = program.resident_kb();
     let mut all = Vec::new();
     for _ in 0..100 {
-        let mut client = Raw::upgraded(program.address, "/chat");
+        let mut client = RawClient::upgraded(program.address, "/chat");
         let mut header = vec![0x81, 0xff];
         header.extend((16u64 << 20).to_be_bytes());
         client.send(&header);
@@ -84,7 +84,7 @@ fn an_announced_length_costs_nothing_before_it_comes() {
         all.push(client);
     }
     // What was sent last has been read when the greeting is followed by a pong.
-    let mut witness = Raw::upgraded(program.address, "/chat");
+    let mut witness = RawClient::upgraded(program.address, "/chat");
     witness.send(&raw::frame(0x89, b"x"));
     while witness.frame().map_err(|error| error.kind()) != Ok(Some((0x8a, b"x".to_vec()))) {}
     let each = (program.resident_kb() - before) / all.len();

@@ -4,15 +4,15 @@ mod support;
 
 use std::thread;
 
-use support::{Host, deadline};
+use support::{TestServer, watchdog};
 
 const CLIENTS: usize = 24;
 const MESSAGES: usize = 400;
 
 #[test]
 fn every_client_sees_the_identical_sequence() {
-    let _deadline = deadline(120);
-    let host = Host::start();
+    let _watchdog = watchdog(120);
+    let host = TestServer::start();
     let clients: Vec<_> = (0..CLIENTS).map(|_| host.client()).collect();
     let threads: Vec<_> = clients
         .into_iter()
@@ -21,12 +21,12 @@ fn every_client_sees_the_identical_sequence() {
             thread::spawn(move || {
                 let mut heard = Vec::with_capacity(CLIENTS * MESSAGES);
                 for number in 0..MESSAGES {
-                    client.say(&format!("{sender}.{number}"));
+                    client.send_text(&format!("{sender}.{number}"));
                     // Reading on while speaking, as a client must that does not want to be cut off.
-                    heard.push(client.hear());
+                    heard.push(client.recv_text());
                 }
                 while heard.len() < CLIENTS * MESSAGES {
-                    heard.push(client.hear());
+                    heard.push(client.recv_text());
                 }
                 heard
             })

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Browser, Client, Host, Raw, deadline, eventually, options};
+use support::{Browser, Client, RawClient, TestServer, config, eventually, watchdog};
 use threadchat::Config;
 
 /// What the page is made of, with the media types.
@@ -17,8 +17,8 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 /// The head and the body of an answer to a GET with these header lines.
-fn get(host: &Host, path: &str, lines: &str) -> (String, String) {
-    let mut raw = Raw::connect(host.address);
+fn get(host: &TestServer, path: &str, lines: &str) -> (String, String) {
+    let mut raw = RawClient::connect(host.address);
     raw.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").as_bytes());
     let head = raw.head();
     let body = raw.rest().expect("the body ends");
@@ -34,8 +34,8 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 #[test]
 fn every_file_has_its_headers() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     for (path, media_type) in FILES {
         let (head, body) = get(&host, path, "");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {head}");
@@ -63,8 +63,8 @@ fn every_file_has_its_headers() {
 
 #[test]
 fn a_file_that_the_browser_has_is_not_sent_again() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     for (path, _) in FILES {
         let (head, _) = get(&host, path, "");
         let tag = header(&head, "ETag").expect("there is a tag").to_owned();
@@ -79,11 +79,11 @@ fn a_file_that_the_browser_has_is_not_sent_again() {
 
 #[test]
 fn two_pages_chat() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut alice = browser.chat(host.address);
     let mut bob = browser.chat(host.address);
     alice.sees("notice", "user1 came.");
@@ -126,11 +126,11 @@ fn two_pages_chat() {
 
 #[test]
 fn a_hostile_message_stays_text() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut page = browser.chat(host.address);
     let mut enemy = host.client();
     for (say, kind) in [
@@ -140,10 +140,10 @@ fn a_hostile_message_stays_text() {
     ] {
         let text =
             format!("<img src=x onerror=\"document.title='{kind}'\"><script>alert(1)</script>");
-        enemy.say(&format!("{say}{text}"));
+        enemy.send_text(&format!("{say}{text}"));
         page.sees(kind, &text);
     }
-    enemy.say("/w user0 \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} שלום");
+    enemy.send_text("/w user0 \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} שלום");
     page.sees(
         "whisper",
         "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} שלום",
@@ -159,11 +159,11 @@ fn a_hostile_message_stays_text() {
 
 #[test]
 fn a_refusal_is_shown_where_it_was_typed() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut page = browser.chat(host.address);
     let said = |id: &str, what: &str| {
         format!("document.getElementById('{id}-refusal').textContent.includes({what:?})")
@@ -195,13 +195,13 @@ fn a_refusal_is_shown_where_it_was_typed() {
 
 #[test]
 fn a_message_over_the_limit_comes_back() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::with(Config {
+    let host = TestServer::with_config(Config {
         max_message: 1000,
-        ..options()
+        ..config()
     });
     let mut page = browser.chat(host.address);
     page.enter("name", "alice");
@@ -220,41 +220,38 @@ fn a_message_over_the_limit_comes_back() {
 
 #[test]
 fn the_page_comes_back_when_the_server_does() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let listen = host.address;
     let mut page = browser.chat(listen);
     page.enter("name", "alice");
     page.sees("notice", "You are now alice.");
 
-    host.stop().expect("it stops");
+    host.shutdown().expect("it stops");
     page.until("document.body.dataset.state === 'lost'");
     page.enter("text", "too early");
     page.until("document.getElementById('text-refusal').textContent.includes('Not connected')");
     page.until("document.getElementById('text').value === 'too early'");
 
-    let host = Host::with(Config {
-        listen,
-        ..options()
-    });
+    let host = TestServer::with_config(Config { listen, ..config() });
     page.sees("notice", "You are connected again as alice.");
     page.until("document.getElementById('text-refusal').textContent === ''");
     let mut client = host.client();
     page.enter("text", "back again");
-    assert_eq!(client.hear(), "[alice]: back again");
+    assert_eq!(client.recv_text(), "[alice]: back again");
     page.sees("message.own", "back again");
 }
 
 #[test]
 fn a_name_that_a_dying_connection_has_is_had_again() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut page = browser.chat(host.address);
     page.enter("name", "alice");
     page.sees("notice", "You are now alice.");
@@ -266,28 +263,28 @@ fn a_name_that_a_dying_connection_has_is_had_again() {
     page.call("Page.navigate", json!({ "url": "about:blank" }));
     let mut ghost = host.client();
     eventually("the name is free", || {
-        ghost.say("/nick alice");
-        ghost.hear().ends_with(" is now alice.")
+        ghost.send_text("/nick alice");
+        ghost.recv_text().ends_with(" is now alice.")
     });
     page.call("Page.navigate", json!({ "url": url }));
     page.sees("notice", "You are connected as user");
-    ghost.leave();
+    ghost.close();
     page.sees("notice", "You are now alice.");
 }
 
 #[test]
 fn a_long_chat_stays_bounded() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut page = browser.chat(host.address);
     let mut talker = host.client();
     let entries = "document.getElementById('log').childElementCount";
     for number in 0..5000 {
-        talker.say(&format!("message {number}"));
-        talker.hear();
+        talker.send_text(&format!("message {number}"));
+        talker.recv_text();
     }
     page.sees("message", "message 4999");
     assert_eq!(page.value(entries), 500);
@@ -297,7 +294,7 @@ fn a_long_chat_stays_bounded() {
     // The view stays where it was scrolled to, and tells what came.
     page.value("document.getElementById('log').scrollTop = 100");
     page.until("document.getElementById('log').scrollTop === 100");
-    talker.say("below");
+    talker.send_text("below");
     page.until("document.getElementById('unseen').textContent.startsWith('1 new message')");
     assert_eq!(page.value(end), false);
     page.until(
@@ -311,21 +308,21 @@ fn a_long_chat_stays_bounded() {
 
     // Few messages may be much text.
     for _ in 0..20 {
-        talker.say(&"x".repeat(60_000));
-        talker.hear();
+        talker.send_text(&"x".repeat(60_000));
+        talker.recv_text();
     }
-    talker.say("the last");
+    talker.send_text("the last");
     page.sees("message", "the last");
     page.until("document.getElementById('log').textContent.length <= 500_000");
 }
 
 #[test]
 fn a_crowd_is_named_as_far_as_the_server_names_it() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut crowd: Vec<Client> = (0..120).map(|_| host.client()).collect();
     let mut page = browser.chat(host.address);
     let shows = |names: usize, more: usize| {
@@ -337,6 +334,6 @@ fn a_crowd_is_named_as_far_as_the_server_names_it() {
     };
     page.until(&shows(100, 21));
     // The named leave first; those who were only counted take their place.
-    crowd.drain(..50).for_each(Client::leave);
+    crowd.drain(..50).for_each(Client::close);
     page.until(&shows(71, 0));
 }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use support::{Client, Host, Raw, deadline, eventually, options};
+use support::{Client, RawClient, TestServer, config, eventually, watchdog};
 use threadchat::{Config, ServerError};
 
 /// What a record must contain to make the logger panic.
@@ -49,31 +49,31 @@ fn panic_at(trigger: &str) {
 
 #[test]
 fn in_a_connections_thread_it_ends_that_connection_with_1011() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     panic_at("trigger in a connection");
     let (mut stays, mut goes) = (host.client(), host.client());
-    goes.say("trigger in a connection");
-    assert_eq!(goes.closed(), 1011);
+    goes.send_text("trigger in a connection");
+    assert_eq!(goes.expect_close(), 1011);
     eventually("it is off the list", || {
         let mut probe = Client::connect(host.address, "/chat");
-        let left = probe.hear() == "You are connected! There are 2 users here.";
-        probe.leave();
+        let left = probe.recv_text() == "You are connected! There are 2 users here.";
+        probe.close();
         left
     });
-    stays.say("still here");
-    assert_eq!(stays.hear(), "[user0]: still here");
+    stays.send_text("still here");
+    assert_eq!(stays.recv_text(), "[user0]: still here");
 }
 
 #[test]
 fn in_a_writer_thread_it_ends_that_connection() {
-    let _deadline = deadline(60);
-    let host = Host::with(Config {
+    let _watchdog = watchdog(60);
+    let host = TestServer::with_config(Config {
         max_backlog: Some(64 << 20),
-        ..options()
+        ..config()
     });
     let mut chats = host.client();
-    let stuck = Raw::upgraded(host.address, "/chat");
+    let stuck = RawClient::upgraded(host.address, "/chat");
     let address = stuck.socket.local_addr().expect("it is connected");
     panic_at(&format!("{address}: writing behind"));
     let text = "x".repeat(60_000);
@@ -81,33 +81,33 @@ fn in_a_writer_thread_it_ends_that_connection() {
         .socket
         .set_read_timeout(Some(Duration::from_millis(1)))
         .expect("not zero");
-    let gone = |host: &Host| {
+    let gone = |host: &TestServer| {
         let mut probe = Client::connect(host.address, "/chat");
-        let gone = probe.hear() == "You are connected! There are 2 users here.";
-        probe.leave();
+        let gone = probe.recv_text() == "You are connected! There are 2 users here.";
+        probe.close();
         gone
     };
     while !gone(&host) {
-        chats.say(&text);
-        chats.hear();
+        chats.send_text(&text);
+        chats.recv_text();
     }
-    chats.say("still here");
-    assert_eq!(chats.hear(), "[user0]: still here");
+    chats.send_text("still here");
+    assert_eq!(chats.recv_text(), "[user0]: still here");
 }
 
 #[test]
 fn in_the_dispatcher_it_ends_the_server_with_an_error() {
-    let _deadline = deadline(60);
-    let mut host = Host::start();
+    let _watchdog = watchdog(60);
+    let mut host = TestServer::start();
     let mut witness = host.client();
-    let mut newcomer = Raw::connect(host.address);
+    let mut newcomer = RawClient::connect(host.address);
     let address = newcomer.socket.local_addr().expect("it is connected");
     // The dispatcher says who came.
     panic_at(&format!("came from {address}"));
     newcomer.send(support::raw::handshake("/chat", "").as_bytes());
     assert!(matches!(host.wait(), Err(ServerError::Dispatcher)));
     // Nobody is left in a chat that is deaf.
-    assert_eq!(witness.closed(), 1011);
+    assert_eq!(witness.expect_close(), 1011);
     assert!(
         newcomer
             .rest()

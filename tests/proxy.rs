@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use support::readme::block;
-use support::{Client, Program, deadline, eventually};
+use support::{Client, ServerProcess, eventually, watchdog};
 use tungstenite::{Message, WebSocket};
 
 /// A folder for nginx's files, which goes away with its processes.
@@ -163,7 +163,7 @@ fn text(socket: &mut WebSocket<Tls>) -> String {
 
 #[test]
 fn a_client_chats_by_wss_through_nginx() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let there = |program: &str| {
         Command::new(program)
             .arg("-v")
@@ -185,7 +185,7 @@ fn a_client_chats_by_wss_through_nginx() {
         println!("skipped: nginx or openssl is not there");
         return;
     }
-    let program = Program::start(&[]);
+    let program = ServerProcess::start(&[]);
     let nginx = Nginx::start(&program.address.to_string());
     let (mut wss, _) = tungstenite::client(
         "wss://chat.example/chat?name=alice",
@@ -196,10 +196,10 @@ fn a_client_chats_by_wss_through_nginx() {
     let mut direct = Client::join(program.address);
     wss.send(Message::text("by TLS 🐎")).expect("it is read");
     assert_eq!(
-        (text(&mut wss), direct.hear()),
+        (text(&mut wss), direct.recv_text()),
         ("[alice]: by TLS 🐎".into(), "[alice]: by TLS 🐎".into())
     );
-    direct.say(&"x".repeat(60_000));
+    direct.send_text(&"x".repeat(60_000));
     assert_eq!(text(&mut wss).len(), "[user1]: ".len() + 60_000);
 
     let mut page = Tls::connect(nginx.port);
@@ -216,7 +216,7 @@ fn a_client_chats_by_wss_through_nginx() {
     wss.close(None).expect("it is read");
     while wss.read().is_ok() {}
     eventually("the dispatcher knows", || {
-        direct.say("/who");
-        direct.hear() == "* 1 user here: user1."
+        direct.send_text("/who");
+        direct.recv_text() == "* 1 user here: user1."
     });
 }

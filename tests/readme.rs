@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::readme::{README, block};
-use support::{Client, Host, Program, deadline, most_memory};
+use support::{Client, ServerProcess, TestServer, memory_bound, watchdog};
 use threadchat::protocol::{ClientCommand, ServerEvent};
 
 fn help() -> String {
@@ -86,20 +86,20 @@ fn the_defaults_are_those_of_the_program() {
 
 #[test]
 fn the_conversation_goes_as_it_says() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut client = Client::connect(host.address, "/chat");
     let mut said = 0;
     for line in block("chat").lines() {
         match line.strip_prefix("> ") {
             Some(text) => {
-                client.say(text);
+                client.send_text(text);
                 said += 1;
             }
-            None => assert_eq!(client.hear(), line),
+            None => assert_eq!(client.recv_text(), line),
         }
     }
-    assert_eq!(client.closed(), 1000, "/quit was the last");
+    assert_eq!(client.expect_close(), 1000, "/quit was the last");
     assert!(said > 5, "{said}");
 }
 
@@ -142,7 +142,7 @@ fn every_link_to_a_section_leads_there() {
 
 #[test]
 fn the_service_starts_it_with_options_it_takes_and_room_for_as_many_clients() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let unit = block("ini");
     let setting = |name: &str| {
         let found = unit.lines().find_map(|line| line.strip_prefix(name));
@@ -151,8 +151,8 @@ fn the_service_starts_it_with_options_it_takes_and_room_for_as_many_clients() {
     let args: Vec<&str> = setting("ExecStart=/usr/local/bin/threadchat ")
         .split(' ')
         .collect();
-    let program = Program::start(&args);
-    Client::join(program.address).leave();
+    let program = ServerProcess::start(&args);
+    Client::join(program.address).close();
     let clients = args.iter().position(|arg| *arg == "--max-connections");
     let clients: usize = args[clients.expect("it is bounded") + 1]
         .parse()
@@ -163,6 +163,6 @@ fn the_service_starts_it_with_options_it_takes_and_room_for_as_many_clients() {
     }
     let memory = setting("MemoryMax=").strip_suffix('M').expect("in MiB");
     let memory: usize = memory.parse().expect("a number");
-    let most = most_memory(clients, 1 << 20, 64 << 10);
+    let most = memory_bound(clients, 1 << 20, 64 << 10);
     assert!(memory << 20 >= most, "{memory} MiB for {most} bytes");
 }

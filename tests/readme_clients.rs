@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use support::readme::{README, block};
-use support::{Browser, Host, deadline};
+use support::{Browser, TestServer, watchdog};
 
 /// An example that connects to the default address, made to connect to this one.
 fn example(example: &str, address: SocketAddr) -> String {
@@ -17,20 +17,20 @@ fn example(example: &str, address: SocketAddr) -> String {
 
 #[test]
 fn the_lines_for_a_browsers_console() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut witness = host.client();
     let mut page = browser.chat(host.address);
     page.value(&example(block("js"), host.address));
-    witness.hear_until(|heard| heard.ends_with("]: hello from the console"));
+    witness.recv_until(|heard| heard.ends_with("]: hello from the console"));
 }
 
 #[test]
 fn the_line_for_python() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let has_it = |python: &&str| {
         let import = Command::new(python)
             .args(["-c", "import websockets"])
@@ -43,7 +43,7 @@ fn the_line_for_python() {
         assert!(std::env::var_os("CI").is_none(), "CI needs it");
         return println!("skipped: there is no Python with websockets here");
     };
-    let host = Host::start();
+    let host = TestServer::start();
     let mut witness = host.client();
     let line = README
         .lines()
@@ -58,7 +58,7 @@ fn the_line_for_python() {
         .expect("it was found");
     let mut input = child.stdin.take().expect("is piped");
     writeln!(input, "hello from python").expect("it reads");
-    witness.hear_until(|heard| heard == "[user1]: hello from python");
+    witness.recv_until(|heard| heard == "[user1]: hello from python");
     // The end of its input is its end.
     drop(input);
     child.wait().expect("it was started");

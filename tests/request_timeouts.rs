@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use support::cases::TEXT;
 use support::raw::{frame, handshake};
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
 #[test]
 fn a_byte_a_second_and_an_end_that_never_comes_are_answered_408_after_ten_seconds() {
-    let _deadline = deadline(120);
-    let program = Program::start(&[]);
-    let before = (OWN_THREADS, program.descriptors());
+    let _watchdog = watchdog(120);
+    let program = ServerProcess::start(&[]);
+    let before = (BASELINE_THREADS, program.descriptors());
     let start = Instant::now();
-    let mut silent = Raw::connect(program.address);
-    let mut endless = Raw::connect(program.address);
+    let mut silent = RawClient::connect(program.address);
+    let mut endless = RawClient::connect(program.address);
     endless.send(b"GET /chat HTTP/1.1\r\nHost: x\r\n");
-    let mut slow = Raw::connect(program.address);
+    let mut slow = RawClient::connect(program.address);
     for byte in b"GET /chat HTTP/1.1\r\n" {
         if slow.try_send(&[*byte]).is_err() || start.elapsed() > Duration::from_secs(10) {
             break;
@@ -46,9 +46,9 @@ fn a_byte_a_second_and_an_end_that_never_comes_are_answered_408_after_ten_second
 
 #[test]
 fn a_client_that_vanishes_at_any_step_leaves_nothing() {
-    let _deadline = deadline(120);
-    let mut program = Program::start(&[]);
-    let before = (OWN_THREADS, program.descriptors());
+    let _watchdog = watchdog(120);
+    let mut program = ServerProcess::start(&[]);
+    let before = (BASELINE_THREADS, program.descriptors());
     let head = handshake("/chat", "");
     let text = frame(TEXT, b"hello");
     let begun = frame(0x01, b"hello");
@@ -57,7 +57,7 @@ fn a_client_that_vanishes_at_any_step_leaves_nothing() {
     let mut clients = 0;
     for step in steps {
         for reset in [false, true] {
-            let mut raw = Raw::connect(program.address);
+            let mut raw = RawClient::connect(program.address);
             raw.send(&all[..step]);
             if reset {
                 rustix::net::sockopt::set_socket_linger(&raw.socket, Some(Duration::ZERO))
@@ -65,7 +65,7 @@ fn a_client_that_vanishes_at_any_step_leaves_nothing() {
             }
             clients += 1;
         }
-        let mut raw = Raw::connect(program.address);
+        let mut raw = RawClient::connect(program.address);
         raw.send(&all[..step]);
         if step >= head.len() {
             raw.head();
@@ -73,15 +73,15 @@ fn a_client_that_vanishes_at_any_step_leaves_nothing() {
         }
     }
     for request in ["GET /health HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n"] {
-        Raw::connect(program.address).send(request.as_bytes());
+        RawClient::connect(program.address).send(request.as_bytes());
     }
     eventually("nothing is left", || {
         (program.threads(), program.descriptors()) == before
     });
     eprintln!("{clients} clients vanished");
-    Client::join(program.address).leave();
+    Client::join(program.address).close();
     program.signal(rustix::process::Signal::TERM);
     assert!(program.wait().success());
-    let log = program.rest_of_log().join("\n");
+    let log = program.remaining_log().join("\n");
     assert!(!log.contains("panic") && !log.contains("ERROR"), "{log}");
 }

@@ -9,47 +9,47 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually, raw};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, raw, watchdog};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_threadchat");
 
 /// The crowd that was refused or has left may still be counted for a moment.
-fn a_newcomer_meets_one(program: &Program) {
+fn a_newcomer_meets_one(program: &ServerProcess) {
     eventually("a newcomer meets the first one alone", || {
         let mut newcomer = Client::connect(program.address, "/chat");
-        let users = support::users(&newcomer.hear());
-        newcomer.leave();
+        let users = support::users(&newcomer.recv_text());
+        newcomer.close();
         users == 2
     });
 }
 
 #[test]
 fn out_of_descriptors() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let limit = 40;
     let mut command = Command::new("sh");
     let run = format!("ulimit -n {limit}; exec '{SERVER}' --listen 127.0.0.1:0");
     command.args(["-c", &run]);
-    let mut program = Program::spawn(command);
+    let mut program = ServerProcess::spawn(command);
     let mut first = Client::join(program.address);
     let mut crowd = Vec::new();
     // Those beyond the limit are connected by the kernel and wait there.
     for _ in 0..2 * limit {
-        let mut raw = Raw::connect(program.address);
+        let mut raw = RawClient::connect(program.address);
         raw.send(raw::handshake("/chat", "").as_bytes());
         crowd.push(raw);
     }
-    program.logged("can't accept: Too many open files");
-    first.say("still here");
-    first.hear_until(|text| text == "[user0]: still here");
+    program.wait_for_log("can't accept: Too many open files");
+    first.send_text("still here");
+    first.recv_until(|text| text == "[user0]: still here");
     let used = cpu(&program);
     first
         .socket
         .get_mut()
         .set_read_timeout(Some(Duration::from_secs(1)))
         .expect("not zero");
-    assert!(first.next().is_err(), "nobody can come now");
+    assert!(first.next_message().is_err(), "nobody can come now");
     assert!(
         cpu(&program) < used + 50,
         "the acceptor spins: {} ticks",
@@ -58,19 +58,19 @@ fn out_of_descriptors() {
     first
         .socket
         .get_mut()
-        .set_read_timeout(Some(support::SOON))
+        .set_read_timeout(Some(support::TIMEOUT))
         .expect("not zero");
     drop(crowd);
     eventually("there is room again", || program.descriptors() < 12);
     a_newcomer_meets_one(&program);
     assert!(
-        program.logged_already("can't accept").is_none(),
+        program.find_in_log("can't accept").is_none(),
         "said more than once"
     );
 }
 
 /// The processor time used so far, in ticks of 10 ms.
-fn cpu(program: &Program) -> u64 {
+fn cpu(program: &ServerProcess) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).expect("it runs");
     let fields: Vec<&str> = stat
         .rsplit(") ")
@@ -104,7 +104,7 @@ impl Drop for Copy {
 
 #[test]
 fn out_of_threads() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     if !rustix::process::getuid().is_root() {
         println!("skipped: only root can run the server as a user that has no other threads");
         return;
@@ -123,7 +123,7 @@ fn out_of_threads() {
     command
         .arg(&copy.0)
         .args(["--listen", "127.0.0.1:0", "--log-level", "debug"]);
-    let mut program = Program::spawn(command);
+    let mut program = ServerProcess::spawn(command);
     let mut first = Client::join(program.address);
     let (mut crowd, mut refused) = (Vec::new(), 0);
     for _ in 0..2 * limit {
@@ -141,12 +141,12 @@ fn out_of_threads() {
         crowd.len()
     );
     // Either the thread for a head or that for a connection could not be had.
-    program.logged("Resource temporarily unavailable");
-    first.say("still here");
-    first.hear_until(|text| text == "[user0]: still here");
+    program.wait_for_log("Resource temporarily unavailable");
+    first.send_text("still here");
+    first.recv_until(|text| text == "[user0]: still here");
     drop(crowd);
     eventually("there is room again", || {
-        program.threads() == OWN_THREADS + 1
+        program.threads() == BASELINE_THREADS + 1
     });
     a_newcomer_meets_one(&program);
 }

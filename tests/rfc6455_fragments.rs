@@ -5,9 +5,11 @@ mod support;
 use std::io::Write;
 use std::thread;
 
-use support::cases::{BINARY, CLOSE, MORE, PING, PONG, TEXT, bad, good, play, taking};
+use support::cases::{
+    BINARY, CLOSE, MORE, PING, PONG, TEXT, accepted, rejected, run, with_max_message,
+};
 use support::raw::frame;
-use support::{Host, Raw, deadline};
+use support::{RawClient, TestServer, watchdog};
 
 /// First bytes: the first frame of several, one between, the last.
 const BEGIN: u8 = TEXT - MORE;
@@ -17,7 +19,7 @@ const LAST: u8 = 0x80;
 
 #[test]
 fn fragments_become_one_message() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let ab: &[(u8, &[u8])] = &[(TEXT, b"ab")];
     let ping_between = [frame(BEGIN, b"a"), frame(PING, b"p"), frame(LAST, b"b")];
     let pong_between = [frame(BEGIN, b"a"), frame(PONG, b"p"), frame(LAST, b"b")];
@@ -26,92 +28,92 @@ fn fragments_become_one_message() {
         .chain([frame(LAST, b"b")])
         .collect();
     let cases = [
-        good("5.4", "two", &[frame(BEGIN, b"a"), frame(LAST, b"b")], ab),
-        good(
+        accepted("5.4", "two", &[frame(BEGIN, b"a"), frame(LAST, b"b")], ab),
+        accepted(
             "5.4",
             "two, binary",
             &[frame(BEGIN_BINARY, &[0xff]), frame(LAST, &[0])],
             &[(BINARY, &[0xff, 0])],
         ),
-        good(
+        accepted(
             "5.4",
             "all empty",
             &[frame(BEGIN, b""), frame(BETWEEN, b""), frame(LAST, b"")],
             &[(TEXT, b"")],
         ),
-        good(
+        accepted(
             "5.4",
             "only the middle",
             &[frame(BEGIN, b""), frame(BETWEEN, b"ab"), frame(LAST, b"")],
             ab,
         ),
-        good("5.4", "a thousand empty", &empties, ab),
-        good(
+        accepted("5.4", "a thousand empty", &empties, ab),
+        accepted(
             "5.4",
             "a ping between",
             &ping_between,
             &[(PONG, b"p"), (TEXT, b"ab")],
         ),
-        good("5.4", "a pong between", &pong_between, ab),
-        good(
+        accepted("5.4", "a pong between", &pong_between, ab),
+        accepted(
             "5.4",
             "two messages",
             &[ping_between.concat(), ping_between.concat()],
             &[(PONG, b"p"), (TEXT, b"ab"), (PONG, b"p"), (TEXT, b"ab")],
         ),
-        good("5.4", "a close between", &[frame(BEGIN, b"a")], &[]),
+        accepted("5.4", "a close between", &[frame(BEGIN, b"a")], &[]),
     ];
-    play(Host::start().address, &cases);
+    run(TestServer::start().address, &cases);
 }
 
 #[test]
 fn fragments_out_of_order_end_the_connection() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let a: &[(u8, &[u8])] = &[(TEXT, b"a")];
     let cases = [
-        bad(
+        rejected(
             "5.4",
             "last without a first",
             &[frame(LAST, b"a")],
             &[],
             1002,
         ),
-        bad(
+        rejected(
             "5.4",
             "between without a first",
             &[frame(BETWEEN, b"a")],
             &[],
             1002,
         ),
-        bad(
+        rejected(
             "5.4",
             "continued after its end",
             &[frame(TEXT, b"a"), frame(LAST, b"b")],
             a,
             1002,
         ),
-        bad(
+        rejected(
             "5.4",
             "a text within a text",
             &[frame(BEGIN, b"a"), frame(TEXT, b"b")],
             &[],
             1002,
         ),
-        bad(
+        rejected(
             "5.4",
             "a binary within a text",
             &[frame(BEGIN, b"a"), frame(BINARY, b"b")],
             &[],
             1002,
         ),
-        bad(
+        rejected(
             "5.4",
             "begun twice",
             &[frame(BEGIN_BINARY, b"a"), frame(BEGIN_BINARY, b"b")],
             &[],
             1002,
         ),
-        bad(
+        rejected(
             "5.4",
             "begun twice after a ping",
             &[frame(BEGIN, b"a"), frame(PING, b""), frame(BEGIN, b"")],
@@ -119,12 +121,12 @@ fn fragments_out_of_order_end_the_connection() {
             1002,
         ),
     ];
-    play(Host::start().address, &cases);
+    run(TestServer::start().address, &cases);
 }
 
 /// Sends a message in frames of this size while it reads the echo.
-fn comes_back(host: &Host, first: u8, message: &[u8], fragment: usize) {
-    let mut raw = Raw::upgraded(host.address, "/echo");
+fn comes_back(host: &TestServer, first: u8, message: &[u8], fragment: usize) {
+    let mut raw = RawClient::upgraded(host.address, "/echo");
     let mut sender = raw.socket.try_clone().expect("there are descriptors");
     let last = message.len().div_ceil(fragment) - 1;
     let frames: Vec<_> = message
@@ -151,8 +153,8 @@ fn comes_back(host: &Host, first: u8, message: &[u8], fragment: usize) {
 
 #[test]
 fn large_messages_in_fragments_of_every_size_come_back() {
-    let _deadline = deadline(240);
-    let host = Host::with(taking(16 << 20));
+    let _watchdog = watchdog(240);
+    let host = TestServer::with_config(with_max_message(16 << 20));
     let text = "ž🐎x".repeat((16 << 20) / 7).into_bytes();
     for (size, fragment) in [
         (16 << 20, 16 << 20),

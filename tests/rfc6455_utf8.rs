@@ -2,9 +2,9 @@
 
 mod support;
 
-use support::cases::{BINARY, Case, PING, PONG, TEXT, bad, good, header, play};
+use support::cases::{BINARY, Case, PING, PONG, TEXT, accepted, header, rejected, run};
 use support::raw::frame;
-use support::{Host, deadline};
+use support::{TestServer, watchdog};
 
 /// What no UTF-8 has, by RFC 3629.
 const INVALID: [(&str, &[u8]); 24] = [
@@ -49,7 +49,7 @@ const VALID: [&str; 10] = [
 
 #[test]
 fn every_text_comes_back_however_it_is_cut() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let mut cases: Vec<Case> = Vec::new();
     for text in VALID.map(str::as_bytes) {
         let back: &[(u8, &[u8])] = &[(PONG, b"p"), (TEXT, text)];
@@ -59,15 +59,20 @@ fn every_text_comes_back_however_it_is_cut() {
                 frame(PING, b"p"),
                 frame(0x80, &text[cut..]),
             ];
-            cases.push(good("5.6", format!("cut at {cut}: {text:x?}"), &sent, back));
+            cases.push(accepted(
+                "5.6",
+                format!("cut at {cut}: {text:x?}"),
+                &sent,
+                back,
+            ));
         }
     }
-    play(Host::start().address, &cases);
+    run(TestServer::start().address, &cases);
 }
 
 #[test]
 fn what_is_no_utf8_is_refused_in_whole_and_in_fragments() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let mut cases: Vec<Case> = Vec::new();
     for (what, text) in INVALID {
         let behind = [text, b"x"].concat();
@@ -76,17 +81,22 @@ fn what_is_no_utf8_is_refused_in_whole_and_in_fragments() {
             .chain(each_byte)
             .chain([frame(0x80, b"")])
             .collect();
-        cases.push(bad("8.1", what, &[frame(TEXT, text)], &[], 1007));
-        cases.push(bad("8.1", what, &[frame(TEXT, &behind)], &[], 1007));
-        cases.push(bad("8.1", what, &fragments, &[], 1007));
-        cases.push(good("5.6", what, &[frame(BINARY, text)], &[(BINARY, text)]));
+        cases.push(rejected("8.1", what, &[frame(TEXT, text)], &[], 1007));
+        cases.push(rejected("8.1", what, &[frame(TEXT, &behind)], &[], 1007));
+        cases.push(rejected("8.1", what, &fragments, &[], 1007));
+        cases.push(accepted(
+            "5.6",
+            what,
+            &[frame(BINARY, text)],
+            &[(BINARY, text)],
+        ));
     }
-    play(Host::start().address, &cases);
+    run(TestServer::start().address, &cases);
 }
 
 #[test]
 fn what_is_no_utf8_is_refused_before_its_message_is_complete() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     let mut cases: Vec<Case> = Vec::new();
     for (what, text) in INVALID {
         if what.starts_with("cut after") {
@@ -96,9 +106,9 @@ fn what_is_no_utf8_is_refused_before_its_message_is_complete() {
         let begun = [header(TEXT, 2, 60_000), "κόσμε".into(), text.into()];
         let fragment = [frame(0x01, "κόσμε".as_bytes()), frame(0x00, text)];
         let behind = [vec![frame(TEXT, b"good")], begun.to_vec()].concat();
-        cases.push(bad("8.1", what, &begun, &[], 1007));
-        cases.push(bad("8.1", what, &fragment, &[], 1007));
-        cases.push(bad("8.1", what, &behind, &[(TEXT, b"good")], 1007));
+        cases.push(rejected("8.1", what, &begun, &[], 1007));
+        cases.push(rejected("8.1", what, &fragment, &[], 1007));
+        cases.push(rejected("8.1", what, &behind, &[(TEXT, b"good")], 1007));
     }
-    play(Host::start().address, &cases);
+    run(TestServer::start().address, &cases);
 }

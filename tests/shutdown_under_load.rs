@@ -8,18 +8,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Program, Raw, deadline, raw};
+use support::{RawClient, ServerProcess, raw, watchdog};
 
 const CROWD: usize = 1000;
 const SPEAKERS: usize = 20;
 
 #[test]
 fn each_of_a_thousand_gets_1001_and_the_program_ends_with_0() {
-    let _deadline = deadline(120);
-    support::allow_descriptors();
-    let mut program = Program::start(&["--max-connections", "1000"]);
-    let mut crowd: Vec<Raw> = (0..CROWD)
-        .map(|_| Raw::upgraded(program.address, "/chat"))
+    let _watchdog = watchdog(120);
+    support::raise_nofile_limit();
+    let mut program = ServerProcess::start(&["--max-connections", "1000"]);
+    let mut crowd: Vec<RawClient> = (0..CROWD)
+        .map(|_| RawClient::upgraded(program.address, "/chat"))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
     let speakers: Vec<_> = crowd[..SPEAKERS]

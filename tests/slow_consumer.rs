@@ -5,36 +5,36 @@ mod support;
 
 use std::time::Duration;
 
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
 /// Larger than most, so that what the kernel buffers for a client that does not read is soon full.
 const TEXT: usize = 32 << 10;
 
 #[test]
 fn others_go_on_while_the_slow_ones_are_cut_off() {
-    let _deadline = deadline(120);
-    let mut program = Program::start(&[]);
+    let _watchdog = watchdog(120);
+    let mut program = ServerProcess::start(&[]);
     let mut chats = Client::join(program.address);
     let (before, descriptors) = (program.resident_kb(), program.descriptors());
     let stuck: Vec<_> = (0..8)
-        .map(|_| Raw::upgraded(program.address, "/chat"))
+        .map(|_| RawClient::upgraded(program.address, "/chat"))
         .collect();
     let text = "x".repeat(TEXT);
     let mut cut_off = 0;
     while cut_off < stuck.len() {
         // One message at a time: whoever reads hears each before the next is said.
         for _ in 0..50 {
-            chats.say(&text);
-            assert_eq!(chats.hear().len(), "[user0]: ".len() + TEXT);
+            chats.send_text(&text);
+            assert_eq!(chats.recv_text().len(), "[user0]: ".len() + TEXT);
         }
         // How many have gone is in the greeting of a newcomer.
         let mut probe = Client::connect(program.address, "/chat");
-        cut_off = 2 + stuck.len() - support::users(&probe.hear());
-        probe.leave();
+        cut_off = 2 + stuck.len() - support::users(&probe.recv_text());
+        probe.close();
     }
     for _ in &stuck {
-        let line = program.logged("too slow");
+        let line = program.wait_for_log("too slow");
         assert!(line.contains(" bytes waiting"), "{line}");
     }
     // A MiB for each may wait, and the rest of the process is small.
@@ -45,55 +45,57 @@ fn others_go_on_while_the_slow_ones_are_cut_off() {
         program.peak_kb()
     );
     eventually("their writer threads are gone", || {
-        program.threads() <= OWN_THREADS + 1
+        program.threads() <= BASELINE_THREADS + 1
     });
     eventually("their descriptors are closed", || {
         program.descriptors() <= descriptors
     });
-    chats.say("still here");
-    assert_eq!(chats.hear(), "[user0]: still here");
+    chats.send_text("still here");
+    assert_eq!(chats.recv_text(), "[user0]: still here");
 }
 
 #[test]
 fn a_client_that_catches_up_has_missed_nothing() {
-    let _deadline = deadline(120);
-    let mut program = Program::start(&["--max-backlog", "67108864", "--log-level", "debug"]);
+    let _watchdog = watchdog(120);
+    let mut program = ServerProcess::start(&["--max-backlog", "67108864", "--log-level", "debug"]);
     let mut chats = Client::join(program.address);
     let mut behind = Client::join(program.address);
     let mut said = 0;
     let text = "x".repeat(TEXT);
     // The log tells when the socket of the one that does not read is full.
     let writer = loop {
-        chats.say(&format!("{said} {text}"));
-        chats.hear();
+        chats.send_text(&format!("{said} {text}"));
+        chats.recv_text();
         said += 1;
-        if let Some(line) = program.logged_already("has fallen behind") {
+        if let Some(line) = program.find_in_log("has fallen behind") {
             break line;
         }
     };
     assert!(!writer.is_empty());
     for number in 0..said {
         assert!(
-            behind.hear().starts_with(&format!("[user0]: {number} x")),
+            behind
+                .recv_text()
+                .starts_with(&format!("[user0]: {number} x")),
             "{number}"
         );
     }
-    program.logged("has caught up");
+    program.wait_for_log("has caught up");
     eventually("its writer thread is gone", || {
-        program.threads() <= OWN_THREADS + 2
+        program.threads() <= BASELINE_THREADS + 2
     });
-    chats.say("together");
+    chats.send_text("together");
     assert_eq!(
-        (chats.hear(), behind.hear()),
+        (chats.recv_text(), behind.recv_text()),
         ("[user0]: together".into(), "[user0]: together".into())
     );
 }
 
 #[test]
 fn a_client_that_takes_nothing_for_the_write_deadline_is_cut_off() {
-    let _deadline = deadline(120);
+    let _watchdog = watchdog(120);
     // The backlog is far from full: it is the time that counts.
-    let mut program = Program::start(&[
+    let mut program = ServerProcess::start(&[
         "--max-backlog",
         "1073741824",
         "--log-level",
@@ -102,16 +104,16 @@ fn a_client_that_takes_nothing_for_the_write_deadline_is_cut_off() {
         "0",
     ]);
     let mut chats = Client::join(program.address);
-    let stuck = Raw::upgraded(program.address, "/chat");
+    let stuck = RawClient::upgraded(program.address, "/chat");
     let text = "x".repeat(TEXT);
-    while program.logged_already("has fallen behind").is_none() {
-        chats.say(&text);
-        chats.hear();
+    while program.find_in_log("has fallen behind").is_none() {
+        chats.send_text(&text);
+        chats.recv_text();
     }
     let begin = std::time::Instant::now();
     assert!(
         program
-            .logged("too slow")
+            .wait_for_log("too slow")
             .contains("took nothing for the whole write deadline")
     );
     assert!(

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::server_process::OWN_THREADS;
-use support::{Client, Program, Raw, deadline, eventually};
+use support::server_process::BASELINE_THREADS;
+use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
 const CHATTING: usize = 32;
 const STUCK: usize = 200;
@@ -35,7 +35,7 @@ fn chat(address: SocketAddr) -> Duration {
                     let (mut heard, mut rounds) = (Vec::new(), [0; EACH]);
                     let mut hear_round = |client: &mut Client, round: usize| {
                         while rounds[round] < CHATTING {
-                            let line = client.hear();
+                            let line = client.recv_text();
                             let number = line
                                 .split([' ', 'x'])
                                 .nth(1)
@@ -47,13 +47,13 @@ fn chat(address: SocketAddr) -> Duration {
                         }
                     };
                     for round in 0..EACH {
-                        client.say(&format!("{} {text}", sender * EACH + round));
+                        client.send_text(&format!("{} {text}", sender * EACH + round));
                         if let Some(round) = round.checked_sub(AHEAD) {
                             hear_round(&mut client, round);
                         }
                     }
                     (0..EACH).for_each(|round| hear_round(&mut client, round));
-                    client.leave();
+                    client.close();
                     heard
                 })
             })
@@ -79,13 +79,13 @@ fn chat(address: SocketAddr) -> Duration {
 
 #[test]
 fn two_hundred_that_never_read_do_not_slow_thirty_two_that_chat() {
-    let _deadline = deadline(180);
-    let mut program = Program::start(&[]);
+    let _watchdog = watchdog(180);
+    let mut program = ServerProcess::start(&[]);
     let alone = chat(program.address);
-    eventually("all have left", || program.threads() == OWN_THREADS);
+    eventually("all have left", || program.threads() == BASELINE_THREADS);
     let descriptors = program.descriptors();
-    let stuck: Vec<Raw> = (0..STUCK)
-        .map(|_| Raw::upgraded(program.address, "/chat"))
+    let stuck: Vec<RawClient> = (0..STUCK)
+        .map(|_| RawClient::upgraded(program.address, "/chat"))
         .collect();
     let beside = chat(program.address);
     let ratio = beside.as_secs_f64() / alone.as_secs_f64();
@@ -94,10 +94,10 @@ fn two_hundred_that_never_read_do_not_slow_thirty_two_that_chat() {
         program.peak_kb()
     );
     for _ in 0..STUCK {
-        program.logged("too slow");
+        program.wait_for_log("too slow");
     }
     eventually("their threads have ended", || {
-        program.threads() == OWN_THREADS
+        program.threads() == BASELINE_THREADS
     });
     eventually("their descriptors are closed", || {
         program.descriptors() == descriptors
@@ -109,10 +109,10 @@ fn two_hundred_that_never_read_do_not_slow_thirty_two_that_chat() {
 
 #[test]
 fn one_that_reads_a_byte_at_a_time_and_one_that_stops_in_a_frame_are_cut_off_alone() {
-    let _deadline = deadline(180);
-    let mut program = Program::start(&[]);
-    let mut trickle = Raw::upgraded(program.address, "/chat");
-    let mut stopped = Raw::upgraded(program.address, "/chat");
+    let _watchdog = watchdog(180);
+    let mut program = ServerProcess::start(&[]);
+    let mut trickle = RawClient::upgraded(program.address, "/chat");
+    let mut stopped = RawClient::upgraded(program.address, "/chat");
     let done = Arc::new(AtomicBool::new(false));
     let finished = Arc::clone(&done);
     let reader = thread::spawn(move || {
@@ -133,14 +133,14 @@ fn one_that_reads_a_byte_at_a_time_and_one_that_stops_in_a_frame_are_cut_off_alo
     let text = "x".repeat(32 << 10);
     let mut gone = 0;
     while gone < 2 {
-        chats.say(&text);
-        assert_eq!(chats.hear().len(), "[user2]: ".len() + text.len());
-        gone += usize::from(program.logged_already("too slow").is_some());
+        chats.send_text(&text);
+        assert_eq!(chats.recv_text().len(), "[user2]: ".len() + text.len());
+        gone += usize::from(program.find_in_log("too slow").is_some());
     }
     done.store(true, Ordering::Relaxed);
     drop(reader.join().expect("the reader ends"));
-    chats.leave();
+    chats.close();
     eventually("nothing is left of them", || {
-        program.threads() == OWN_THREADS
+        program.threads() == BASELINE_THREADS
     });
 }

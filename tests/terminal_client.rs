@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
-use support::{Host, SOON, deadline, eventually, fake_server, options};
+use support::{TIMEOUT, TestServer, config, eventually, fake_server, watchdog};
 use threadchat::Config;
 use tungstenite::Message;
 
@@ -101,7 +101,7 @@ impl Terminal {
 
     /// Waits until this is shown, behind all that was waited for before.
     fn shows(&mut self, text: &str) {
-        let end = Instant::now() + SOON;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let all = self.all();
             if let Some(at) = all[self.seen..].find(text) {
@@ -138,8 +138,8 @@ fn url(address: SocketAddr) -> String {
 
 #[test]
 fn the_own_name_is_in_the_prompt_and_follows_a_rename() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut terminal = Terminal::start(&[&url(host.address)]);
     terminal.shows("You are user0.");
     terminal.shows("user0> ");
@@ -153,73 +153,73 @@ fn the_own_name_is_in_the_prompt_and_follows_a_rename() {
 
 #[test]
 fn a_line_being_typed_survives_what_arrives() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut terminal = Terminal::join(host.address, "alice");
     let mut bob = host.client();
     terminal.shows("* user1 has joined. Users here: 2.");
     terminal.type_in("half of ");
     terminal.shows("half of ");
-    bob.say("an interruption");
+    bob.send_text("an interruption");
     terminal.shows("[user1]\x1b[0m: an interruption");
     // Drawn anew below it, and still being edited.
     terminal.shows("alice> half of ");
     terminal.type_in("a line\r");
-    assert_eq!(bob.hear(), "[user1]: an interruption");
-    assert_eq!(bob.hear(), "[alice]: half of a line");
-    bob.leave();
+    assert_eq!(bob.recv_text(), "[user1]: an interruption");
+    assert_eq!(bob.recv_text(), "[alice]: half of a line");
+    bob.close();
     terminal.shows("* user1 has left. Users here: 1.");
 }
 
 #[test]
 fn everything_typed_ahead_or_pasted_is_said() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut terminal = Terminal::join(host.address, "alice");
     let mut bob = host.client();
     terminal.type_in("one\rtwo\r\rthree\r");
     terminal.type_in("\x1b[200~four\rfive\r\x1b[201~\r");
     for line in ["one", "two", "three", "four", "five"] {
-        assert_eq!(bob.hear(), format!("[alice]: {line}"));
+        assert_eq!(bob.recv_text(), format!("[alice]: {line}"));
     }
 }
 
 #[test]
 fn arrow_up_brings_back_what_was_typed() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut terminal = Terminal::join(host.address, "alice");
     let mut bob = host.client();
     terminal.type_in("first\r");
     terminal.type_in("second\r");
     assert_eq!(
-        (bob.hear(), bob.hear()),
+        (bob.recv_text(), bob.recv_text()),
         ("[alice]: first".into(), "[alice]: second".into())
     );
     terminal.type_in(&format!("{UP}{UP} again\r"));
-    assert_eq!(bob.hear(), "[alice]: first again");
+    assert_eq!(bob.recv_text(), "[alice]: first again");
 }
 
 #[test]
 fn there_are_three_ways_to_leave() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     for keys in [CTRL_D, "/quit\r", CTRL_C] {
         let mut bob = host.client();
         let mut terminal = Terminal::join(host.address, "alice");
         terminal.type_in(keys);
         assert_eq!(terminal.exit().code(), Some(0), "{keys:?}");
         // It has said goodbye, so it is gone.
-        bob.say("/who");
-        assert!(bob.hear().starts_with("* 1 user here"), "{keys:?}");
-        bob.leave();
+        bob.send_text("/who");
+        assert!(bob.recv_text().starts_with("* 1 user here"), "{keys:?}");
+        bob.close();
     }
 }
 
 #[test]
 fn commands_are_answered_above_the_prompt() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut terminal = Terminal::join(host.address, "alice");
     let mut bob = host.client();
     terminal.type_in("/help\r");
@@ -228,14 +228,14 @@ fn commands_are_answered_above_the_prompt() {
     terminal.shows("* There is no command /dance.");
     terminal.type_in("/w user1 psst\r");
     terminal.shows("[you whisper to user1]: psst");
-    assert_eq!(bob.hear(), "[alice whispers]: psst");
+    assert_eq!(bob.recv_text(), "[alice whispers]: psst");
     terminal.type_in("/me waves\r");
     terminal.shows("[alice]\x1b[0m waves");
 }
 
 #[test]
 fn nothing_that_a_server_says_drives_the_terminal() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let (address, server) = fake_server::serve(|mut socket| {
         let hostile = r"\u001b[2J\u001b]0;title\u0007\u009b31m\r\nforged";
         for told in [
@@ -268,12 +268,12 @@ fn nothing_that_a_server_says_drives_the_terminal() {
 
 #[test]
 fn no_color_is_honoured() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let environment = [("TERM", "xterm"), ("NO_COLOR", "1")];
     let mut terminal = Terminal::start_with(&[&url(host.address)], &environment);
     terminal.shows("user0> ");
-    host.client().say("plain");
+    host.client().send_text("plain");
     terminal.shows("[user1]: plain");
     let all = terminal.all();
     // What sets a colour ends in m; what moves the cursor doesn't.
@@ -287,8 +287,8 @@ fn no_color_is_honoured() {
 
 #[test]
 fn a_terminal_that_cannot_move_its_cursor_is_served_in_lines() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut terminal = Terminal::start_with(&[&url(host.address)], &[("TERM", "dumb")]);
     terminal.shows("You are connected!");
     terminal.type_in("hello\n");
@@ -300,8 +300,8 @@ fn a_terminal_that_cannot_move_its_cursor_is_served_in_lines() {
 
 #[test]
 fn a_server_that_comes_back_is_found_again_and_the_name_kept() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let address = host.address;
     let mut terminal = Terminal::start(&[&url(address)]);
     terminal.shows("user0> ");
@@ -309,25 +309,25 @@ fn a_server_that_comes_back_is_found_again_and_the_name_kept() {
     terminal.shows("alice> ");
     terminal.type_in("a draft");
     terminal.shows("a draft");
-    host.stop().expect("it stops");
+    host.shutdown().expect("it stops");
     terminal.shows("* Disconnected: ");
     terminal.shows("alice> a draft");
     terminal.type_in("\r");
     terminal.shows("* That was not sent: there is no connection.");
     terminal.shows("* Still disconnected: can't connect");
 
-    let host = Host::with(Config {
+    let host = TestServer::with_config(Config {
         listen: address,
-        ..options()
+        ..config()
     });
     terminal.shows("* Connected again.");
     terminal.shows("* You are alice.");
     let mut bob = host.client();
     terminal.type_in(&format!("{UP}\r"));
-    assert_eq!(bob.hear(), "[alice]: a draft");
-    bob.leave();
+    assert_eq!(bob.recv_text(), "[alice]: a draft");
+    bob.close();
 
-    host.stop().expect("it stops");
+    host.shutdown().expect("it stops");
     terminal.shows("* Disconnected: ");
     terminal.type_in(CTRL_D);
     assert_eq!(terminal.exit().code(), Some(0));
@@ -335,10 +335,10 @@ fn a_server_that_comes_back_is_found_again_and_the_name_kept() {
 
 #[test]
 fn no_server_at_the_start_is_an_error() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let address = host.address;
-    host.stop().expect("it stops");
+    host.shutdown().expect("it stops");
     let mut terminal = Terminal::start(&[&url(address)]);
     assert_eq!(terminal.exit().code(), Some(1));
     terminal.shows("threadchat-client: can't connect to 127.0.0.1");

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
-use support::{Client, Host, deadline, fake_server, options};
+use support::{Client, TestServer, config, fake_server, watchdog};
 use threadchat::Config;
 use tungstenite::Message;
 use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
@@ -100,8 +100,8 @@ fn left() -> End {
 
 #[test]
 fn everything_said_has_come_back_before_it_ends() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut filter = Filter::join(host.address);
     let said: Vec<String> = (0..1000).map(|number| format!("line {number}")).collect();
     filter.say(&(said.join("\n") + "\n"));
@@ -115,12 +115,12 @@ fn everything_said_has_come_back_before_it_ends() {
 
 #[test]
 fn what_comes_out_is_the_plain_text_dialect() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut filter = Filter::join(host.address);
     let mut plain = host.client();
     // Nobody is told who comes and goes.
-    host.client().leave();
+    host.client().close();
     filter
         .say("hi\r\n/me waves\n//x\n\n/nick bob\n/w user1 psst\n/w BOB self\n/who\n/w nobody x\n");
     for line in [
@@ -131,11 +131,11 @@ fn what_comes_out_is_the_plain_text_dialect() {
         "* user0 is now bob.",
     ] {
         assert_eq!(
-            (filter.line().as_str(), plain.hear().as_str()),
+            (filter.line().as_str(), plain.recv_text().as_str()),
             (line, line)
         );
     }
-    assert_eq!(plain.hear(), "[bob whispers]: psst");
+    assert_eq!(plain.recv_text(), "[bob whispers]: psst");
     for line in [
         "[you whisper to user1]: psst",
         "[bob whispers]: self",
@@ -144,7 +144,7 @@ fn what_comes_out_is_the_plain_text_dialect() {
     ] {
         assert_eq!(filter.line(), line);
     }
-    plain.say("/w bob psst");
+    plain.send_text("/w bob psst");
     assert_eq!(filter.line(), "[user1 whispers]: psst");
 
     filter.say("/dance\n/help");
@@ -161,8 +161,8 @@ fn what_comes_out_is_the_plain_text_dialect() {
 
 #[test]
 fn quit_leaves_although_the_input_goes_on() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut filter = Filter::join(host.address);
     filter.say("bye\n/quit\nnot said\n");
     assert_eq!(filter.lines(), ["[user0]: bye"]);
@@ -171,18 +171,18 @@ fn quit_leaves_although_the_input_goes_on() {
 
 #[test]
 fn a_broken_pipe_is_a_normal_end() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut filter = Filter::join(host.address);
     filter.output = None;
-    host.client().say("is anybody reading?");
+    host.client().send_text("is anybody reading?");
     assert_eq!(filter.end(), left());
 }
 
 #[test]
 fn a_name_is_asked_for_and_a_taken_one_is_refused_in_a_line() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let url = url(host.address);
     let mut first = Filter::start(&["--name", "alice", &url]);
     assert_eq!(first.line(), "You are connected! There are 1 users here.");
@@ -205,10 +205,10 @@ fn a_name_is_asked_for_and_a_taken_one_is_refused_in_a_line() {
 
 #[test]
 fn a_server_that_goes_ends_it_with_an_error() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut filter = Filter::join(host.address);
-    host.stop().expect("it stops");
+    host.shutdown().expect("it stops");
     let (code, said) = filter.end();
     assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{said}");
     assert!(said.contains("the server closed the connection"), "{said}");
@@ -223,8 +223,8 @@ fn a_server_that_goes_ends_it_with_an_error() {
 
 #[test]
 fn no_server_and_refusals_are_one_line() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let (code, said) = Filter::refused(&[&format!("ws://{}/nowhere", host.address)]);
     assert_eq!(code, Some(1));
     assert!(said.contains("404") && said.contains("/chat"), "{said}");
@@ -232,9 +232,9 @@ fn no_server_and_refusals_are_one_line() {
     assert_eq!(code, Some(1));
     assert!(said.contains("threadchat.json"), "{said}");
 
-    let host = Host::with(Config {
+    let host = TestServer::with_config(Config {
         max_connections: 1,
-        ..options()
+        ..config()
     });
     let address = host.address;
     let full = Client::join(address);
@@ -242,7 +242,7 @@ fn no_server_and_refusals_are_one_line() {
     assert_eq!(code, Some(1));
     assert!(said.contains("503") && said.contains("full"), "{said}");
     drop(full);
-    host.stop().expect("it stops");
+    host.shutdown().expect("it stops");
     let (code, said) = Filter::refused(&[&url(address)]);
     assert_eq!(code, Some(1));
     assert!(said.contains("can't connect to 127.0.0.1"), "{said}");
@@ -250,7 +250,7 @@ fn no_server_and_refusals_are_one_line() {
 
 #[test]
 fn wrong_usage_is_one_line() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let (code, said) = Filter::refused(&["wss://chat.example/chat"]);
     assert_eq!(code, Some(2));
     assert!(
@@ -273,7 +273,7 @@ fn wrong_usage_is_one_line() {
 #[test]
 fn a_server_that_reads_late_is_heard_meanwhile() {
     const SAID: usize = 2000;
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     // This doesn't fit into the sockets' buffers, and the server reads nothing before all of it was heard.
     let long = "x".repeat(8000);
     let message = format!(r#"{{"type":"message","from":"server","text":"{long}"}}"#);
@@ -300,7 +300,7 @@ fn a_server_that_reads_late_is_heard_meanwhile() {
 #[test]
 fn no_more_is_said_than_the_server_lets_wait_for_a_client() {
     const SAID: usize = 50_000;
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let (address, server) = fake_server::serve(|mut socket| {
         let (mut said, mut waits) = (0, 0);
         while let Ok(message) = socket.read() {
@@ -329,7 +329,7 @@ fn no_more_is_said_than_the_server_lets_wait_for_a_client() {
 
 #[test]
 fn pings_are_answered() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let (answered, answer) = mpsc::channel();
     let (address, server) = fake_server::serve(move |mut socket| {
         socket
@@ -349,7 +349,7 @@ fn pings_are_answered() {
 
 #[test]
 fn what_a_hostile_server_says_is_plain_text() {
-    let _deadline = deadline(60);
+    let _watchdog = watchdog(60);
     let hostile = r"\u001b[2J\u009b31m\r\nforged\u202e";
     let (address, server) = fake_server::serve(move |mut socket| {
         for told in [
@@ -388,8 +388,8 @@ fn what_a_hostile_server_says_is_plain_text() {
 
 #[test]
 fn endless_input_without_a_line_break_is_refused() {
-    let _deadline = deadline(60);
-    let host = Host::start();
+    let _watchdog = watchdog(60);
+    let host = TestServer::start();
     let mut filter = Filter::join(host.address);
     filter.say("first\n");
     filter.say(&"x".repeat(1 << 20));

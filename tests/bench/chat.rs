@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    support::allow_descriptors();
+    support::raise_nofile_limit();
     let done = match command {
         Command::Print(text) => {
             print!("{text}");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::connection::Endpoint;
 use crate::process::Process;
-use crate::support::Program;
+use crate::support::ServerProcess;
 
 /// Where servers come from.
 pub enum Source {
@@ -18,7 +18,7 @@ pub enum Source {
 pub struct Server {
     pub endpoint: Endpoint,
     pub process: Option<Process>,
-    _started: Option<Program>,
+    _started: Option<ServerProcess>,
 }
 
 impl Source {
@@ -38,7 +38,7 @@ impl Source {
 impl Server {
     /// Starts the built one on a free port of the loopback.
     pub fn start(options: &[&str]) -> Server {
-        let program = Program::start(options);
+        let program = ServerProcess::start(options);
         Server {
             endpoint: Endpoint {
                 address: program.address,

@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use super::{Client, SOON, client};
+use super::{Client, TIMEOUT, client};
 
 /// A browser with a fresh profile, both gone at the end.
 pub struct Browser {
@@ -110,7 +110,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         self.devtools.send("Browser.close", json!({}));
-        let end = Instant::now() + SOON;
+        let end = Instant::now() + TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
             thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -140,7 +140,7 @@ impl Page {
 
     /// Waits until a JavaScript expression is true.
     pub fn until(&mut self, expression: &str) {
-        let end = Instant::now() + SOON;
+        let end = Instant::now() + TIMEOUT;
         while self.value(expression) != Value::Bool(true) {
             if Instant::now() > end {
                 let seen = self.value("document.body?.innerText");

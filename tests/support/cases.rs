@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::raw::{self, Raw};
-use super::{SOON, options};
+use super::raw::{self, RawClient};
+use super::{TIMEOUT, config};
 use threadchat::Config;
 
 pub const TEXT: u8 = 0x81;
@@ -30,7 +30,7 @@ pub struct Case {
 }
 
 /// These frames get these ones back, and the connection stays.
-pub fn good(
+pub fn accepted(
     section: &'static str,
     what: impl Into<String>,
     sent: &[Vec<u8>],
@@ -39,12 +39,12 @@ pub fn good(
     let bye = raw::frame(CLOSE, &1000_u16.to_be_bytes());
     Case {
         sent: [sent.concat(), bye].concat(),
-        ..bad(section, what, &[], back, 1000)
+        ..rejected(section, what, &[], back, 1000)
     }
 }
 
 /// These frames get these ones back, and then the server closes with this code.
-pub fn bad(
+pub fn rejected(
     section: &'static str,
     what: impl Into<String>,
     sent: &[Vec<u8>],
@@ -86,15 +86,15 @@ pub fn header(first: u8, field: usize, length: u64) -> Vec<u8> {
 }
 
 /// Plays every case in the echo and in the chat, where what is said to all is not looked at.
-pub fn play(address: SocketAddr, cases: &[Case]) {
+pub fn run(address: SocketAddr, cases: &[Case]) {
     let start = Instant::now();
     let mut played = 0;
     for case in cases {
         for path in ["/echo", "/chat"] {
-            case.play(address, path, case.sent.len());
+            case.run(address, path, case.sent.len());
             played += 1;
             if case.sent.len() < SHORT {
-                case.play(address, path, 1);
+                case.run(address, path, 1);
                 played += 1;
             }
         }
@@ -104,13 +104,13 @@ pub fn play(address: SocketAddr, cases: &[Case]) {
 }
 
 impl Case {
-    fn play(&self, address: SocketAddr, path: &str, part: usize) {
+    fn run(&self, address: SocketAddr, path: &str, part: usize) {
         let title = format!(
             "{path}, section {}: {} (in parts of {part})",
             self.section, self.what
         );
         let start = Instant::now();
-        let mut raw = Raw::upgraded(address, path);
+        let mut raw = RawClient::upgraded(address, path);
         for part in self.sent.chunks(part.max(1)) {
             if raw.try_send(part).is_err() {
                 break;
@@ -133,14 +133,14 @@ impl Case {
             Ok(None) => {}
             other => panic!("{title}: behind the Close: {other:?}"),
         }
-        assert!(start.elapsed() < SOON / 2, "{title}: only after a while");
+        assert!(start.elapsed() < TIMEOUT / 2, "{title}: only after a while");
     }
 }
 
 /// A server that takes messages of this size.
-pub fn taking(max_message: usize) -> Config {
+pub fn with_max_message(max_message: usize) -> Config {
     Config {
         max_message,
-        ..options()
+        ..config()
     }
 }

@@ -9,7 +9,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket, client::client_with_config};
 
-use super::SOON;
+use super::TIMEOUT;
 
 pub struct Client {
     pub socket: WebSocket<TcpStream>,
@@ -20,7 +20,7 @@ impl Client {
     /// A chat client that has been greeted.
     pub fn join(address: SocketAddr) -> Client {
         let mut client = Client::connect(address, "/chat");
-        let greeting = client.hear();
+        let greeting = client.recv_text();
         assert!(
             greeting.starts_with("You are connected! There are "),
             "{greeting:?}"
@@ -43,10 +43,10 @@ impl Client {
     }
 
     pub fn try_connect(address: SocketAddr, request: Request) -> Result<Client, Error> {
-        let socket = TcpStream::connect_timeout(&address, SOON)?;
+        let socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(SOON))?;
-        socket.set_write_timeout(Some(SOON))?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        socket.set_write_timeout(Some(TIMEOUT))?;
         let config = WebSocketConfig::default().read_buffer_size(4096);
         match client_with_config(request, socket, Some(config)) {
             Ok((socket, response)) => Ok(Client { socket, response }),
@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    pub fn say(&mut self, text: &str) {
+    pub fn send_text(&mut self, text: &str) {
         self.send(Message::text(text));
     }
 
@@ -66,9 +66,9 @@ impl Client {
     }
 
     /// The next text. Pings are answered on the way, as they are by every client.
-    pub fn hear(&mut self) -> String {
+    pub fn recv_text(&mut self) -> String {
         loop {
-            match self.next() {
+            match self.next_message() {
                 Ok(Message::Text(text)) => return text.to_string(),
                 Ok(Message::Ping(_)) => {}
                 other => panic!("not a text: {other:?}"),
@@ -77,10 +77,10 @@ impl Client {
     }
 
     /// The texts up to one that satisfies `last`, with it.
-    pub fn hear_until(&mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
+    pub fn recv_until(&mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
-            heard.push(self.hear());
+            heard.push(self.recv_text());
             if heard.last().is_some_and(|text| last(text)) {
                 return heard;
             }
@@ -93,8 +93,8 @@ impl Client {
             .map(|number| {
                 let text = format!("[{name}]: {number}");
                 let begin = Instant::now();
-                self.say(&number.to_string());
-                self.hear_until(|heard| heard == text);
+                self.send_text(&number.to_string());
+                self.recv_until(|heard| heard == text);
                 begin.elapsed()
             })
             .collect();
@@ -102,16 +102,16 @@ impl Client {
         delays
     }
 
-    pub fn next(&mut self) -> Result<Message, Error> {
+    pub fn next_message(&mut self) -> Result<Message, Error> {
         self.socket.read()
     }
 
     /// Reads up to the server's Close, answers it, and waits until the server has closed: the Close's code.
-    pub fn closed(&mut self) -> u16 {
+    pub fn expect_close(&mut self) -> u16 {
         loop {
-            match self.next() {
+            match self.next_message() {
                 Ok(Message::Close(frame)) => {
-                    while self.next().is_ok() {}
+                    while self.next_message().is_ok() {}
                     return frame.map_or(1005, |frame| frame.code.into());
                 }
                 Ok(_) => {}
@@ -121,9 +121,9 @@ impl Client {
     }
 
     /// Closes and waits until the server has closed too.
-    pub fn leave(mut self) {
+    pub fn close(mut self) {
         self.socket.close(None).expect("the server reads");
-        while self.next().is_ok() {}
+        while self.next_message().is_ok() {}
     }
 }
 

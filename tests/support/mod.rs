@@ -21,18 +21,18 @@ use threadchat::{Config, Server, ServerError, ShutdownHandle};
 
 pub use browser::Browser;
 pub use client::Client;
-pub use raw::Raw;
-pub use server_process::Program;
+pub use raw::RawClient;
+pub use server_process::ServerProcess;
 
 /// For whatever should happen at once: a machine busy with other tests takes its time.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Ends the test program when the test has not ended by then.
-pub struct Deadline(mpsc::Sender<()>);
+pub struct Watchdog(mpsc::Sender<()>);
 
 /// The deadline of one test, to be kept until its end.
 #[must_use]
-pub fn deadline(seconds: u64) -> Deadline {
+pub fn watchdog(seconds: u64) -> Watchdog {
     let (done, waiting) = mpsc::channel();
     let name = thread::current().name().unwrap_or("?").to_owned();
     thread::spawn(move || {
@@ -44,12 +44,12 @@ pub fn deadline(seconds: u64) -> Deadline {
             std::process::exit(101);
         }
     });
-    Deadline(done)
+    Watchdog(done)
 }
 
 /// Waits until the condition holds.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + SOON;
+    let end = Instant::now() + TIMEOUT;
     while !holds() {
         assert!(Instant::now() < end, "still not so: {what}");
         thread::sleep(Duration::from_millis(5));
@@ -58,7 +58,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Lets this process, and so what it starts, have as many descriptors as it may. A thousand clients need more than many
 /// systems give at first.
-pub fn allow_descriptors() {
+pub fn raise_nofile_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -68,7 +68,7 @@ pub fn allow_descriptors() {
 }
 
 /// The README's formula for the most that so many hostile clients can make the server hold, all in bytes.
-pub fn most_memory(clients: usize, max_backlog: usize, max_message: usize) -> usize {
+pub fn memory_bound(clients: usize, max_backlog: usize, max_message: usize) -> usize {
     clients * (max_backlog + 4 * max_message + (96 << 10)) + 16 * max_message + (96 << 20)
 }
 
@@ -82,31 +82,31 @@ pub fn users(greeting: &str) -> usize {
 }
 
 /// A server in this process, stopped at the end.
-pub struct Host {
+pub struct TestServer {
     pub address: SocketAddr,
-    pub stopper: ShutdownHandle,
+    pub shutdown_handle: ShutdownHandle,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 /// The defaults, on a free port.
-pub fn options() -> Config {
+pub fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         ..Config::default()
     }
 }
 
-impl Host {
-    pub fn start() -> Host {
-        Host::with(options())
+impl TestServer {
+    pub fn start() -> TestServer {
+        TestServer::with_config(config())
     }
 
-    pub fn with(options: Config) -> Host {
-        let server = Server::bind(options).expect("port 0 is free");
-        let (address, stopper) = (server.local_addr(), server.shutdown_handle());
-        Host {
+    pub fn with_config(config: Config) -> TestServer {
+        let server = Server::bind(config).expect("port 0 is free");
+        let (address, shutdown_handle) = (server.local_addr(), server.shutdown_handle());
+        TestServer {
             address,
-            stopper,
+            shutdown_handle,
             thread: Some(thread::spawn(move || server.run())),
         }
     }
@@ -117,8 +117,8 @@ impl Host {
     }
 
     /// Stops it and waits for its end: how `run` ended.
-    pub fn stop(mut self) -> Result<(), ServerError> {
-        self.stopper.shutdown();
+    pub fn shutdown(mut self) -> Result<(), ServerError> {
+        self.shutdown_handle.shutdown();
         self.wait()
     }
 
@@ -129,9 +129,9 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl Drop for TestServer {
     fn drop(&mut self) {
-        self.stopper.shutdown();
+        self.shutdown_handle.shutdown();
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(

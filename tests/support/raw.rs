@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::SOON;
+use super::TIMEOUT;
 
-pub struct Raw {
+pub struct RawClient {
     pub socket: TcpStream,
     /// What came and was not asked for yet.
     unread: Vec<u8>,
@@ -46,21 +46,21 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-impl Raw {
-    pub fn connect(address: SocketAddr) -> Raw {
-        let socket = TcpStream::connect_timeout(&address, SOON).expect("the server listens");
+impl RawClient {
+    pub fn connect(address: SocketAddr) -> RawClient {
+        let socket = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server listens");
         socket.set_nodelay(true).expect("a TCP socket");
-        socket.set_read_timeout(Some(SOON)).expect("not zero");
-        socket.set_write_timeout(Some(SOON)).expect("not zero");
-        Raw {
+        socket.set_read_timeout(Some(TIMEOUT)).expect("not zero");
+        socket.set_write_timeout(Some(TIMEOUT)).expect("not zero");
+        RawClient {
             socket,
             unread: Vec::new(),
         }
     }
 
     /// Connected and upgraded.
-    pub fn upgraded(address: SocketAddr, path: &str) -> Raw {
-        let mut raw = Raw::connect(address);
+    pub fn upgraded(address: SocketAddr, path: &str) -> RawClient {
+        let mut raw = RawClient::connect(address);
         raw.send(handshake(path, "").as_bytes());
         let head = raw.head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

@@ -3,12 +3,12 @@
 use std::env;
 
 /// Marsaglia's xorshift64.
-pub struct Random(u64);
+pub struct Rng(u64);
 
-impl Random {
+impl Rng {
     /// Nearby seeds give unrelated numbers.
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     pub fn next(&mut self) -> u64 {
@@ -19,35 +19,35 @@ impl Random {
     }
 
     /// Less than `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub fn gen_range(&mut self, limit: usize) -> usize {
         (self.next() >> 11) as usize % limit
     }
 
-    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
+    pub fn choose<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.gen_range(all.len())]
     }
 
     /// Up to `most` bytes of anything.
     pub fn bytes(&mut self, most: usize) -> Vec<u8> {
-        (0..self.below(most + 1))
+        (0..self.gen_range(most + 1))
             .map(|_| self.next() as u8)
             .collect()
     }
 
     /// Changes some bytes: one to another, some away, some twice, some from nowhere, the rest cut off.
     pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
-        for _ in 0..=self.below(4) {
-            let at = self.below(bytes.len() + 1);
-            let end = (at + self.below(8)).min(bytes.len());
-            match self.below(6) {
+        for _ in 0..=self.gen_range(4) {
+            let at = self.gen_range(bytes.len() + 1);
+            let end = (at + self.gen_range(8)).min(bytes.len());
+            match self.gen_range(6) {
                 0 => drop(bytes.drain(at..end)),
                 1 => bytes.truncate(at),
                 2 => drop(bytes.splice(at..at, self.bytes(8))),
                 3 => {
                     let part = bytes[at..end].to_vec();
-                    bytes.splice(at..at, part.repeat(1 + self.below(9)));
+                    bytes.splice(at..at, part.repeat(1 + self.gen_range(9)));
                 }
-                _ if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
+                _ if at < bytes.len() => bytes[at] ^= 1 << self.gen_range(8),
                 _ => {}
             }
         }

@@ -11,27 +11,27 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::SOON;
+use super::TIMEOUT;
 
 /// The threads of a server without clients: acceptor, dispatcher, signals, journal.
-pub const OWN_THREADS: usize = 4;
+pub const BASELINE_THREADS: usize = 4;
 
-pub struct Program {
+pub struct ServerProcess {
     pub address: SocketAddr,
     child: Child,
     log: Receiver<String>,
 }
 
-impl Program {
+impl ServerProcess {
     /// Starts it on a free port with these options and waits until it responds.
-    pub fn start(args: &[&str]) -> Program {
+    pub fn start(args: &[&str]) -> ServerProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_threadchat"));
         command.args(["--listen", "127.0.0.1:0"]).args(args);
-        Program::spawn(command)
+        ServerProcess::spawn(command)
     }
 
     /// Starts a command that becomes the program, and waits until it responds.
-    pub fn spawn(mut command: Command) -> Program {
+    pub fn spawn(mut command: Command) -> ServerProcess {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -50,12 +50,12 @@ impl Program {
                 let _ = line_out.send(line);
             }
         });
-        let mut program = Program {
+        let mut program = ServerProcess {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
             log,
         };
-        let line = program.logged("responding at");
+        let line = program.wait_for_log("responding at");
         let address = line
             .split("ws://")
             .nth(1)
@@ -67,9 +67,9 @@ impl Program {
     }
 
     /// The next line of the log that contains this.
-    pub fn logged(&mut self, part: &str) -> String {
+    pub fn wait_for_log(&mut self, part: &str) -> String {
         let mut passed = String::new();
-        let end = Instant::now() + SOON;
+        let end = Instant::now() + TIMEOUT;
         loop {
             match self
                 .log
@@ -83,12 +83,12 @@ impl Program {
     }
 
     /// A line of the log that contains this, if there is one by now.
-    pub fn logged_already(&mut self, part: &str) -> Option<String> {
+    pub fn find_in_log(&mut self, part: &str) -> Option<String> {
         self.log.try_iter().find(|line| line.contains(part))
     }
 
     /// What is left of the log, once the program has ended.
-    pub fn rest_of_log(&self) -> Vec<String> {
+    pub fn remaining_log(&self) -> Vec<String> {
         self.log.iter().collect()
     }
 
@@ -97,7 +97,7 @@ impl Program {
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        let end = Instant::now() + SOON;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 return status;
@@ -163,7 +163,7 @@ pub fn kill_all() {
     }
 }
 
-impl Drop for Program {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let pid = self.pid();
         RUNNING
