@@ -68,16 +68,46 @@ fn output_is_the_plain_text_dialect() {
     plain.send_text("/w bob psst");
     assert_eq!(filter.read_line(), "[user1 whispers]: psst");
 
-    filter.write("/dance\n/help");
-    filter.input = None;
-    let lines = filter.read_to_end();
+    // The server answers the first line; the filter answers the second itself, without waiting for the server.
+    filter.write("/dance\n");
     assert_eq!(
-        lines[0],
+        filter.read_line(),
         "* There is no command /dance. /help lists those there are."
     );
-    assert_eq!(lines[1], "* /nick NAME: be called NAME");
-    assert_eq!(lines.len(), 8, "{lines:?}");
+    filter.write("/help");
+    filter.input = None;
+    let lines = filter.read_to_end();
+    assert_eq!(lines[0], "* /nick NAME: be called NAME");
+    assert_eq!(lines.len(), 7, "{lines:?}");
     assert_eq!(filter.wait(), success());
+}
+
+#[test]
+fn unknown_command_is_sent_to_the_server_and_its_answer_is_printed() {
+    let _watchdog = watchdog(60);
+    let (address, server) = fake_server::serve(|mut socket| {
+        let line = socket.read().expect("the filter sends a line");
+        let expected = r#"{"type":"line","text":"/roll  2d6 "}"#;
+        assert_eq!(line, Message::text(expected));
+        for answer in [
+            r#"{"type":"action","from":"user0","text":"rolls 7"}"#,
+            r#"{"type":"error","text":"The dice are gone."}"#,
+        ] {
+            socket
+                .send(Message::text(answer))
+                .expect("the client reads");
+        }
+        assert_eq!(fake_server::accept_close(&mut socket), [""; 0]);
+    });
+    let mut filter = Filter::start(&[&url(address)]);
+    filter.write("/roll  2d6 \n");
+    assert_eq!(filter.read_line(), "[user0] rolls 7");
+    assert_eq!(filter.read_line(), "* The dice are gone.");
+    filter.write("/nick\n");
+    assert_eq!(filter.read_line(), "* That needs a name: /nick NAME");
+    filter.input = None;
+    assert_eq!(filter.wait(), success());
+    server.join().expect("the server's assertions hold");
 }
 
 #[test]

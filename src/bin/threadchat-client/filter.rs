@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
-use threadchat::protocol::plain;
 use threadchat::protocol::{ClientCommand, ServerEvent};
 
 use crate::Result;
 use crate::cli::ServerUrl;
 use crate::connection::{CommandSender, Connection, Disconnected};
+use crate::input::{self, Input};
 use crate::render::{self, OwnName};
 
 /// Longest input line in bytes, so that input without line breaks does not exhaust the memory. Servers accept far less.
@@ -77,11 +77,11 @@ struct InputThread {
 
 impl InputThread {
     /// Sends every line until the input ends, a line is `/quit`, or the connection ends.
-    fn send_lines(&self, mut input: impl BufRead) -> io::Result<()> {
+    fn send_lines(&self, mut lines: impl BufRead) -> io::Result<()> {
         let (mut line, mut in_flight) = (Vec::new(), 0);
         loop {
             line.clear();
-            let length = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+            let length = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
             if length == 0 {
                 return Ok(());
             }
@@ -90,11 +90,10 @@ impl InputThread {
                 return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
             let text = String::from_utf8_lossy(&line);
-            match plain::decode(text.trim_end_matches(['\r', '\n'])) {
-                ClientCommand::Quit => return Ok(()),
-                ClientCommand::Help {} => print(&render::help())?,
-                ClientCommand::Invalid(error) => print(&ServerEvent::Error { text: error.into() })?,
-                command => {
+            match input::parse(text.trim_end_matches(['\r', '\n'])) {
+                Input::Quit => return Ok(()),
+                Input::Print(event) => print(&event)?,
+                Input::Send(command) => {
                     if self.command_sender.send(&command, None).is_err() {
                         return Ok(());
                     }
@@ -113,8 +112,8 @@ impl InputThread {
     /// Waits until the server has processed everything sent.
     ///
     /// The server answers commands in order, so its answer to a `help` command arrives after its answers to all commands
-    /// before. A Close is no substitute, because a server is allowed to answer a Close at once. `/help` in the input is
-    /// answered without the server, so every `help` event belongs to a call of this function.
+    /// before. A Close is no substitute, because a server is allowed to answer a Close at once. The server never receives
+    /// `/help` from the input, so a `help` event is an answer to this function.
     fn wait_until_delivered(&self) -> std::result::Result<(), ConnectionEnded> {
         self.command_sender
             .send(&ClientCommand::Help {}, None)

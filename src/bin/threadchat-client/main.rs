@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: the command line
 //! - [`connection`]: one WebSocket connection and its writer thread
+//! - [`input`]: typed lines as commands
 //! - [`render`]: server events as lines of text
 //! - [`filter`]: stdin to the chat, and the chat to stdout
 //! - [`printer`]: prints lines above the line being edited
@@ -12,6 +13,7 @@
 mod cli;
 mod connection;
 mod filter;
+mod input;
 mod printer;
 mod render;
 mod terminal;

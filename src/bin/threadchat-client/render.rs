@@ -30,13 +30,6 @@ pub fn plain_lines(event: &ServerEvent<'_>) -> Vec<String> {
     lines
 }
 
-/// Returns the answer to `/help`, which lists the commands that this client knows.
-pub fn help() -> ServerEvent<'static> {
-    ServerEvent::Help {
-        text: plain::HELP.into(),
-    }
-}
-
 /// Renders events for a terminal.
 #[derive(Clone, Copy)]
 pub struct Renderer {

@@ -10,15 +10,15 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor};
-use threadchat::protocol::plain;
 use threadchat::protocol::{ClientCommand, ServerEvent};
 use threadchat::text::{MAX_NAME_LEN, sanitize};
 
 use crate::Result;
 use crate::cli::ServerUrl;
 use crate::connection::{CLOSE_TIMEOUT, CommandSender, Connection, Disconnected, SendError};
+use crate::input::{self, Input};
 use crate::printer::{MessagePrinter, Printer, TerminalClosed};
-use crate::render::{self, OwnName};
+use crate::render::OwnName;
 
 /// Delay before the first attempt to reconnect. Each further attempt doubles the delay.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
@@ -116,8 +116,8 @@ impl Terminal {
             let prompt = format!("{}> ", shared.wait_for_name(name_revision));
             name_revision = 0;
             printer.flush();
-            let input = match self.editor.readline(&prompt) {
-                Ok(input) => input,
+            let typed = match self.editor.readline(&prompt) {
+                Ok(typed) => typed,
                 // Ctrl-D, Ctrl-C.
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
@@ -129,14 +129,11 @@ impl Terminal {
                 Err(error) => return Err(error.into()),
             };
             // Pasted input can have several lines.
-            for line in input.lines().filter(|line| !line.trim().is_empty()) {
-                match plain::decode(line) {
-                    ClientCommand::Quit => break 'editing,
-                    ClientCommand::Help {} => printer.print_inline(&render::help())?,
-                    ClientCommand::Invalid(error) => {
-                        printer.print_inline(&ServerEvent::Error { text: error.into() })?
-                    }
-                    command => {
+            for line in typed.lines().filter(|line| !line.trim().is_empty()) {
+                match input::parse(line) {
+                    Input::Quit => break 'editing,
+                    Input::Print(event) => printer.print_inline(&event)?,
+                    Input::Send(command) => {
                         if matches!(command, ClientCommand::Rename { .. }) {
                             name_revision = shared.state().name_revision;
                         }
