@@ -21,8 +21,8 @@ pub(crate) fn answer(request: &Request) -> Option<Answer> {
         "/chat.css" => ("text/css", include_str!("assets/chat.css")),
         "/chat.js" => ("text/javascript", include_str!("assets/chat.js")),
         "/commands.js" => ("text/javascript", include_str!("assets/commands.js")),
-        "/log.js" => ("text/javascript", include_str!("assets/message_log.js")),
-        "/people.js" => ("text/javascript", include_str!("assets/user_list.js")),
+        "/message_log.js" => ("text/javascript", include_str!("assets/message_log.js")),
+        "/user_list.js" => ("text/javascript", include_str!("assets/user_list.js")),
         _ => return None,
     };
     let tag = tag(body);
