@@ -174,6 +174,9 @@ fn errors_are_shown_at_the_field_that_caused_them() {
         |id: &str, text: &str| format!("document.getElementById('{id}').value === {text:?}");
 
     // From the page itself, from the server, and at the other field.
+    page.enter("text", "/me");
+    page.wait_until(&error("text", "That needs what you do"));
+    page.wait_until(&value("text", "/me"));
     page.enter("text", "/dance");
     page.wait_until(&error("text", "There is no command /dance."));
     page.wait_until(&value("text", "/dance"));
@@ -193,6 +196,37 @@ fn errors_are_shown_at_the_field_that_caused_them() {
         page.value("document.querySelectorAll('#log .notice').length"),
         1
     );
+}
+
+#[test]
+fn unknown_command_is_sent_to_the_server_as_typed() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    // The second line's word is a property of every JavaScript object.
+    page.value(
+        "{ const send = WebSocket.prototype.send; window.sent = []; \
+         WebSocket.prototype.send = function (json) { sent.push(json); send.call(this, json) } }",
+    );
+    for line in ["/roll  2d6 ", "/constructor x"] {
+        page.enter("text", line);
+        let word = &line[..line.find(' ').expect("there is an argument")];
+        page.wait_until(&format!(
+            "document.getElementById('text-error').textContent === \
+             'There is no command {word}. /help lists those there are.'"
+        ));
+        page.wait_until(&format!(
+            "document.getElementById('text').value === {line:?}"
+        ));
+        let command = format!(r#"{{"type":"line","text":"{line}"}}"#);
+        page.wait_until(&format!("sent.includes({command:?})"));
+    }
+    // Both lines have been answered, so the next answer belongs to the next command.
+    page.enter("text", "/who");
+    page.wait_for_entry("notice", "1 user here: user0.");
 }
 
 #[test]

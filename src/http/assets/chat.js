@@ -199,9 +199,19 @@ addEventListener('pagehide', () => socket?.close());
 
 // ---- Events ----
 
+// Removes and returns the command that the event answers, if it answers one.
+function takeConfirmed({ type, from }) {
+  if (from !== ownName && !['who', 'help', 'error'].includes(type)) return undefined;
+  // A newer server can answer a line with an event that this page ignores. The answer to a later `who` or `help` command
+  // shows that the line has been answered.
+  if (['who', 'help'].includes(type) && unconfirmed.some((command) => command.type === type)) {
+    while (unconfirmed[0].type === 'line') unconfirmed.shift();
+  }
+  return unconfirmed.shift();
+}
+
 function onServerEvent(event) {
-  const isAnswer = event.from === ownName || ['who', 'help', 'error'].includes(event.type);
-  const command = isAnswer ? unconfirmed.shift() : undefined;
+  const command = takeConfirmed(event);
   switch (event.type) {
     case 'welcome':
       return onWelcome(event);

@@ -1,7 +1,7 @@
 // Typed lines as commands of the protocol.
 
-// The commands, by the word after the slash. Each entry takes the rest of the line and returns the command to send, or
-// the text of an error. A test compares the keys with the server's help text.
+// The commands that this page knows, by the word after the slash. Each entry takes the rest of the line and returns the
+// command to send, or the text of an error. A test compares the keys with the server's help text.
 const COMMANDS = {
   nick: (name) => (name === '' ? usageError('a name: /nick NAME') : { type: 'rename', name: name.trimEnd() }),
   whisper,
@@ -12,14 +12,14 @@ const COMMANDS = {
   quit: () => ({ type: 'quit' }),
 };
 
-// Returns the command for a typed line, or the text of an error.
+// Returns the command for a typed line, or the text of an error. A line with an unknown command is sent as typed, because
+// a newer server can have more commands.
 export function parseCommand(line) {
   if (!line.startsWith('/')) return { type: 'message', text: line };
   if (line.startsWith('//')) return { type: 'message', text: line.slice(1) };
   const [word, rest] = splitWord(line.slice(1));
   const name = word.toLowerCase();
-  if (!Object.hasOwn(COMMANDS, name)) return `There is no command /${word}. /help lists those there are.`;
-  return COMMANDS[name](rest);
+  return Object.hasOwn(COMMANDS, name) ? COMMANDS[name](rest) : { type: 'line', text: line };
 }
 
 function whisper(rest) {
