@@ -72,7 +72,7 @@ function onClose(code) {
   connectAttempts += 1;
   // Up to half of the delay is random, so that the clients of a restarted server do not all reconnect at once.
   reconnectTimer = setTimeout(connect, backoff * (1 - Math.random() / 2));
-  setStatus('disconnected', 'Disconnected, reconnecting…', 'Reconnect now');
+  setStatus('disconnected', 'Reconnecting…', 'Retry now');
 }
 
 function quit() {
