@@ -6,23 +6,23 @@ use serde_json::json;
 use support::{Browser, Client, RawClient, TestServer, config, eventually, watchdog};
 use threadchat::Config;
 
-/// What the page is made of, with the media types.
+/// The files of the page and their media types.
 const FILES: [(&str, &str); 6] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
     ("/chat.js", "text/javascript"),
     ("/commands.js", "text/javascript"),
-    ("/log.js", "text/javascript"),
-    ("/people.js", "text/javascript"),
+    ("/message_log.js", "text/javascript"),
+    ("/user_list.js", "text/javascript"),
 ];
 
-/// The head and the body of an answer to a GET with these header lines.
-fn get(host: &TestServer, path: &str, lines: &str) -> (String, String) {
-    let mut raw = RawClient::connect(host.address);
+/// Sends a GET with these header lines. Returns the head and the body of the response.
+fn get(server: &TestServer, path: &str, lines: &str) -> (String, String) {
+    let mut raw = RawClient::connect(server.address);
     raw.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").as_bytes());
     let head = raw.head();
     let body = raw.rest().expect("the body ends");
-    (head, String::from_utf8(body).expect("the page is UTF-8"))
+    (head, String::from_utf8(body).expect("the file is UTF-8"))
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
@@ -33,19 +33,19 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn every_file_has_its_headers() {
+fn every_file_has_its_media_type_and_security_headers() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     for (path, media_type) in FILES {
-        let (head, body) = get(&host, path, "");
+        let (head, body) = get(&server, path, "");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {head}");
-        let is = |name, value: &str| assert_eq!(header(&head, name), Some(value), "{path}");
-        is("Content-Type", &format!("{media_type}; charset=utf-8"));
-        is("Content-Length", &body.len().to_string());
-        is("X-Content-Type-Config", "nosniff");
-        is("Referrer-Policy", "no-referrer");
-        is("Cache-Control", "no-cache");
-        let policy = header(&head, "Content-Security-Policy").expect("there is a policy");
+        let check = |name, value: &str| assert_eq!(header(&head, name), Some(value), "{path}");
+        check("Content-Type", &format!("{media_type}; charset=utf-8"));
+        check("Content-Length", &body.len().to_string());
+        check("X-Content-Type-Config", "nosniff");
+        check("Referrer-Policy", "no-referrer");
+        check("Cache-Control", "no-cache");
+        let policy = header(&head, "Content-Security-Policy").expect("the policy header is set");
         for rule in [
             "default-src 'none';",
             "script-src 'self';",
@@ -57,94 +57,96 @@ fn every_file_has_its_headers() {
             assert!(policy.contains(rule), "{policy}");
         }
     }
-    let (head, body) = get(&host, "/?from=a-link", "");
+    let (head, body) = get(&server, "/?from=a-link", "");
     assert!(head.starts_with("HTTP/1.1 200") && body.starts_with("<!doctype html>"));
 }
 
 #[test]
-fn a_file_that_the_browser_has_is_not_sent_again() {
+fn cached_file_gets_304_without_a_body() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     for (path, _) in FILES {
-        let (head, _) = get(&host, path, "");
-        let tag = header(&head, "ETag").expect("there is a tag").to_owned();
-        let (head, body) = get(&host, path, &format!("If-None-Match: \"x\", W/{tag}\r\n"));
+        let (head, _) = get(&server, path, "");
+        let tag = header(&head, "ETag")
+            .expect("the ETag header is set")
+            .to_owned();
+        let (head, body) = get(&server, path, &format!("If-None-Match: \"x\", W/{tag}\r\n"));
         assert!(head.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{head}");
         assert_eq!((header(&head, "ETag"), &*body), (Some(&*tag), ""));
         assert_eq!(header(&head, "Content-Length"), None);
-        let (head, _) = get(&host, path, "If-None-Match: \"x\"\r\n");
+        let (head, _) = get(&server, path, "If-None-Match: \"x\"\r\n");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     }
 }
 
 #[test]
-fn two_pages_chat() {
+fn pages_exchange_messages_commands_and_whispers() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let mut alice = browser.chat(host.address);
-    let mut bob = browser.chat(host.address);
-    alice.sees("notice", "user1 came.");
+    let server = TestServer::start();
+    let mut alice = browser.chat(server.address);
+    let mut bob = browser.chat(server.address);
+    alice.wait_for_entry("notice", "user1 joined.");
 
     alice.enter("name", "alice");
-    bob.sees("notice", "user0 is now alice.");
-    alice.until("document.getElementById('name').value === 'alice'");
+    bob.wait_for_entry("notice", "user0 is now alice.");
+    alice.wait_until("document.getElementById('name').value === 'alice'");
     bob.enter("text", "/nick bob");
-    alice.sees("notice", "user1 is now bob.");
+    alice.wait_for_entry("notice", "user1 is now bob.");
     for page in [&mut alice, &mut bob] {
-        page.until(
+        page.wait_until(
             "document.getElementById('names').innerText.match(/\\w+/g).join() === 'alice,bob'",
         );
     }
 
     alice.enter("text", "hello bob");
-    bob.sees("message:not(.own)", "alice hello bob");
-    alice.sees("message.own", "You hello bob");
+    bob.wait_for_entry("message:not(.own)", "alice hello bob");
+    alice.wait_for_entry("message.own", "You hello bob");
     bob.enter("text", "/me waves");
-    alice.sees("action", "bob waves");
+    alice.wait_for_entry("action", "bob waves");
     bob.enter("text", "//me is a command");
-    alice.sees("message", "/me is a command");
+    alice.wait_for_entry("message", "/me is a command");
     bob.enter("text", "/w ALICE psst");
-    alice.sees("whisper:not(.own)", "bob whispers to you psst");
-    bob.sees("whisper.own", "You whisper to alice psst");
+    alice.wait_for_entry("whisper:not(.own)", "bob whispers to you psst");
+    bob.wait_for_entry("whisper.own", "You whisper to alice psst");
 
     bob.value("document.querySelector('#names button').click()");
-    bob.until("document.activeElement.value === '/whisper alice '");
+    bob.wait_until("document.activeElement.value === '/whisper alice '");
     bob.enter("text", "/who");
-    bob.sees("notice", "2 here: alice, bob.");
+    bob.wait_for_entry("notice", "2 users here: alice, bob.");
     bob.enter("text", "/help");
-    bob.sees("notice", "/whisper NAME TEXT");
+    bob.wait_for_entry("notice", "/whisper NAME TEXT");
 
     bob.enter("text", "/quit");
-    alice.sees("notice", "bob left.");
-    bob.until("document.body.dataset.state === 'left'");
-    bob.value("document.getElementById('again').click()");
-    alice.sees("notice", "bob came.");
+    alice.wait_for_entry("notice", "bob left.");
+    bob.wait_until("document.body.dataset.status === 'left'");
+    bob.value("document.getElementById('reconnect').click()");
+    alice.wait_for_entry("notice", "bob joined.");
 }
 
 #[test]
-fn a_hostile_message_stays_text() {
+fn hostile_messages_stay_text() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let mut page = browser.chat(host.address);
-    let mut enemy = host.client();
-    for (say, kind) in [
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    let mut attacker = server.client();
+    for (command, class) in [
         ("", "message"),
         ("/me ", "action"),
         ("/w user0 ", "whisper"),
     ] {
         let text =
-            format!("<img src=x onerror=\"document.title='{kind}'\"><script>alert(1)</script>");
-        enemy.send_text(&format!("{say}{text}"));
-        page.sees(kind, &text);
+            format!("<img src=x onerror=\"document.title='{class}'\"><script>alert(1)</script>");
+        attacker.send_text(&format!("{command}{text}"));
+        page.wait_for_entry(class, &text);
     }
-    enemy.send_text("/w user0 \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} שלום");
-    page.sees(
+    attacker.send_text("/w user0 \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} שלום");
+    page.wait_for_entry(
         "whisper",
         "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} שלום",
     );
@@ -153,40 +155,43 @@ fn a_hostile_message_stays_text() {
         0
     );
     assert_eq!(page.value("document.title"), "threadchat");
-    // Nor could the page itself, should it ever try.
-    page.until("(() => { try { document.body.innerHTML = '' } catch { return true } })()");
+    // The content security policy rejects HTML from the page's own scripts too.
+    page.wait_until("(() => { try { document.body.innerHTML = '' } catch { return true } })()");
 }
 
 #[test]
-fn a_refusal_is_shown_where_it_was_typed() {
+fn errors_are_shown_at_the_field_that_caused_them() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let mut page = browser.chat(host.address);
-    let said = |id: &str, what: &str| {
-        format!("document.getElementById('{id}-refusal').textContent.includes({what:?})")
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    let error = |id: &str, text: &str| {
+        format!("document.getElementById('{id}-error').textContent.includes({text:?})")
     };
     let value =
-        |id: &str, what: &str| format!("document.getElementById('{id}').value === {what:?}");
+        |id: &str, text: &str| format!("document.getElementById('{id}').value === {text:?}");
 
-    // By the page itself, by the server, and at the other field.
+    // From the page itself, from the server, and at the other field.
+    page.enter("text", "/me");
+    page.wait_until(&error("text", "That needs what you do"));
+    page.wait_until(&value("text", "/me"));
     page.enter("text", "/dance");
-    page.until(&said("text", "There is no command /dance."));
-    page.until(&value("text", "/dance"));
+    page.wait_until(&error("text", "There is no command /dance."));
+    page.wait_until(&value("text", "/dance"));
     page.enter("text", "/w nobody hi");
-    page.until(&said("text", "Nobody here is called nobody."));
-    page.until(&value("text", "/w nobody hi"));
+    page.wait_until(&error("text", "Nobody here is called nobody."));
+    page.wait_until(&value("text", "/w nobody hi"));
     page.enter("name", "no spaces");
-    page.until(&said("name", "a name is 1 to 32"));
-    page.until(&value("name", "no spaces"));
+    page.wait_until(&error("name", "a name is 1 to 32"));
+    page.wait_until(&value("name", "no spaces"));
     page.press("Escape", 27, "");
-    page.until(&value("name", "user0"));
+    page.wait_until(&value("name", "user0"));
 
     page.enter("text", "hi");
-    page.sees("message.own", "hi");
-    page.until("document.getElementById('text-refusal').textContent === ''");
+    page.wait_for_entry("message.own", "hi");
+    page.wait_until("document.getElementById('text-error').textContent === ''");
     assert_eq!(
         page.value("document.querySelectorAll('#log .notice').length"),
         1
@@ -194,137 +199,168 @@ fn a_refusal_is_shown_where_it_was_typed() {
 }
 
 #[test]
-fn a_message_over_the_limit_comes_back() {
+fn unknown_command_is_sent_to_the_server_as_typed() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::with_config(Config {
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    // The second line's word is a property of every JavaScript object.
+    page.value(
+        "{ const send = WebSocket.prototype.send; window.sent = []; \
+         WebSocket.prototype.send = function (json) { sent.push(json); send.call(this, json) } }",
+    );
+    for line in ["/roll  2d6 ", "/constructor x"] {
+        page.enter("text", line);
+        let word = &line[..line.find(' ').expect("there is an argument")];
+        page.wait_until(&format!(
+            "document.getElementById('text-error').textContent === \
+             'There is no command {word}. /help lists those there are.'"
+        ));
+        page.wait_until(&format!(
+            "document.getElementById('text').value === {line:?}"
+        ));
+        let command = format!(r#"{{"type":"line","text":"{line}"}}"#);
+        page.wait_until(&format!("sent.includes({command:?})"));
+    }
+    // Both lines have been answered, so the next answer belongs to the next command.
+    page.enter("text", "/who");
+    page.wait_for_entry("notice", "1 user here: user0.");
+}
+
+#[test]
+fn message_over_the_limit_is_restored_to_the_field() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::with_config(Config {
         max_message: 1000,
         ..config()
     });
-    let mut page = browser.chat(host.address);
+    let mut page = browser.chat(server.address);
     page.enter("name", "alice");
-    page.sees("notice", "You are now alice.");
+    page.wait_for_entry("notice", "You are now alice.");
     page.enter("text", &"long ".repeat(300));
-    page.until("document.getElementById('text-refusal').textContent.includes('longer than the server takes')");
-    page.until("document.getElementById('text').value.length === 1500");
-    page.sees("notice", "You are connected again as alice.");
-    // It has learned.
+    page.wait_until("document.getElementById('text-error').textContent.includes('longer than the server accepts')");
+    page.wait_until("document.getElementById('text').value.length === 1500");
+    page.wait_for_entry("notice", "Reconnected as alice.");
+    // The page knows the limit now and does not send the message.
     page.enter("text", &"longer ".repeat(300));
-    page.until("document.getElementById('text').value.length === 2100");
+    page.wait_until("document.getElementById('text').value.length === 2100");
     page.enter("text", "short");
-    page.sees("message.own", "short");
-    assert_eq!(page.value("document.body.dataset.state"), "connected");
+    page.wait_for_entry("message.own", "short");
+    assert_eq!(page.value("document.body.dataset.status"), "connected");
 }
 
 #[test]
-fn the_page_comes_back_when_the_server_does() {
+fn page_reconnects_and_keeps_its_name() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let listen = host.address;
+    let server = TestServer::start();
+    let listen = server.address;
     let mut page = browser.chat(listen);
     page.enter("name", "alice");
-    page.sees("notice", "You are now alice.");
+    page.wait_for_entry("notice", "You are now alice.");
 
-    host.shutdown().expect("it stops");
-    page.until("document.body.dataset.state === 'lost'");
+    server.shutdown().expect("the server stops");
+    page.wait_until("document.body.dataset.status === 'disconnected'");
     page.enter("text", "too early");
-    page.until("document.getElementById('text-refusal').textContent.includes('Not connected')");
-    page.until("document.getElementById('text').value === 'too early'");
+    page.wait_until("document.getElementById('text-error').textContent.includes('Not connected')");
+    page.wait_until("document.getElementById('text').value === 'too early'");
 
-    let host = TestServer::with_config(Config { listen, ..config() });
-    page.sees("notice", "You are connected again as alice.");
-    page.until("document.getElementById('text-refusal').textContent === ''");
-    let mut client = host.client();
+    let server = TestServer::with_config(Config { listen, ..config() });
+    page.wait_for_entry("notice", "Reconnected as alice.");
+    page.wait_until("document.getElementById('text-error').textContent === ''");
+    let mut client = server.client();
     page.enter("text", "back again");
     assert_eq!(client.recv_text(), "[alice]: back again");
-    page.sees("message.own", "back again");
+    page.wait_for_entry("message.own", "back again");
 }
 
 #[test]
-fn a_name_that_a_dying_connection_has_is_had_again() {
+fn page_retries_a_name_until_it_is_free() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let mut page = browser.chat(host.address);
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
     page.enter("name", "alice");
-    page.sees("notice", "You are now alice.");
-    let url = format!("http://{}/", host.address);
+    page.wait_for_entry("notice", "You are now alice.");
+    let url = format!("http://{}/", server.address);
     page.call("Page.navigate", json!({ "url": url }));
-    page.sees("notice", "You are connected as alice.");
+    page.wait_for_entry("notice", "Connected as alice.");
 
-    // Somebody has it while the page is away, as its old self has until the server misses it.
+    // Another client takes the name, as the lost connection of the page would until a ping times out.
     page.call("Page.navigate", json!({ "url": "about:blank" }));
-    let mut ghost = host.client();
+    let mut other = server.client();
     eventually("the name is free", || {
-        ghost.send_text("/nick alice");
-        ghost.recv_text().ends_with(" is now alice.")
+        other.send_text("/nick alice");
+        other.recv_text().ends_with(" is now alice.")
     });
     page.call("Page.navigate", json!({ "url": url }));
-    page.sees("notice", "You are connected as user");
-    ghost.close();
-    page.sees("notice", "You are now alice.");
+    page.wait_for_entry("notice", "Connected as user");
+    other.close();
+    page.wait_for_entry("notice", "You are now alice.");
 }
 
 #[test]
-fn a_long_chat_stays_bounded() {
+fn message_log_is_bounded_and_keeps_its_scroll_position() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let mut page = browser.chat(host.address);
-    let mut talker = host.client();
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    let mut sender = server.client();
     let entries = "document.getElementById('log').childElementCount";
     for number in 0..5000 {
-        talker.send_text(&format!("message {number}"));
-        talker.recv_text();
+        sender.send_text(&format!("message {number}"));
+        sender.recv_text();
     }
-    page.sees("message", "message 4999");
+    page.wait_for_entry("message", "message 4999");
     assert_eq!(page.value(entries), 500);
     let end = "(log => log.scrollHeight - log.clientHeight - log.scrollTop < 2)(document.getElementById('log'))";
-    page.until(end);
+    page.wait_until(end);
 
-    // The view stays where it was scrolled to, and tells what came.
+    // The scroll position does not change, and a button counts the new messages.
     page.value("document.getElementById('log').scrollTop = 100");
-    page.until("document.getElementById('log').scrollTop === 100");
-    talker.send_text("below");
-    page.until("document.getElementById('unseen').textContent.startsWith('1 new message')");
+    page.wait_until("document.getElementById('log').scrollTop === 100");
+    sender.send_text("below");
+    page.wait_until("document.getElementById('unseen').textContent.startsWith('1 new message')");
     assert_eq!(page.value(end), false);
-    page.until(
+    page.wait_until(
         "(button => { const { x, y } = button.getBoundingClientRect(); \
          return document.elementFromPoint(x + 20, y + 20) === button })\
          (document.getElementById('unseen'))",
     );
     page.value("document.getElementById('unseen').click()");
-    page.until(end);
-    page.until("document.getElementById('unseen').hidden");
+    page.wait_until(end);
+    page.wait_until("document.getElementById('unseen').hidden");
 
-    // Few messages may be much text.
+    // The bound on characters applies to few long messages.
     for _ in 0..20 {
-        talker.send_text(&"x".repeat(60_000));
-        talker.recv_text();
+        sender.send_text(&"x".repeat(60_000));
+        sender.recv_text();
     }
-    talker.send_text("the last");
-    page.sees("message", "the last");
-    page.until("document.getElementById('log').textContent.length <= 500_000");
+    sender.send_text("the last");
+    page.wait_for_entry("message", "the last");
+    page.wait_until("document.getElementById('log').textContent.length <= 500_000");
 }
 
 #[test]
-fn a_crowd_is_named_as_far_as_the_server_names_it() {
+fn user_list_names_a_hundred_users_and_counts_the_rest() {
     let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let host = TestServer::start();
-    let mut crowd: Vec<Client> = (0..120).map(|_| host.client()).collect();
-    let mut page = browser.chat(host.address);
+    let server = TestServer::start();
+    let mut clients: Vec<Client> = (0..120).map(|_| server.client()).collect();
+    let mut page = browser.chat(server.address);
     let shows = |names: usize, more: usize| {
         format!(
             "document.querySelectorAll('#names li').length === {names} && \
@@ -332,8 +368,8 @@ fn a_crowd_is_named_as_far_as_the_server_names_it() {
              (document.getElementById('more'))"
         )
     };
-    page.until(&shows(100, 21));
-    // The named leave first; those who were only counted take their place.
-    crowd.drain(..50).for_each(Client::close);
-    page.until(&shows(71, 0));
+    page.wait_until(&shows(100, 21));
+    // When listed users leave, the list names users that it only counted before.
+    clients.drain(..50).for_each(Client::close);
+    page.wait_until(&shows(71, 0));
 }

@@ -1,4 +1,4 @@
-//! The terminal client at a real pseudo-terminal.
+//! The terminal client on a pseudo-terminal.
 
 #![forbid(unsafe_code)]
 #![cfg(feature = "client")]
@@ -27,10 +27,10 @@ const CTRL_D: &str = "\x04";
 struct Terminal {
     child: Child,
     keys: File,
-    /// Every byte that came to the terminal.
+    /// Every byte written to the terminal.
     output: Arc<Mutex<Vec<u8>>>,
-    /// Where the next condition begins.
-    seen: usize,
+    /// Offset in the output where the next `wait_for` starts to search.
+    searched: usize,
 }
 
 impl Terminal {
@@ -39,39 +39,40 @@ impl Terminal {
     }
 
     fn start_with(args: &[&str], environment: &[(&str, &str)]) -> Terminal {
-        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
-        grantpt(&keys).expect("ours");
-        unlockpt(&keys).expect("ours");
+        let keys =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal is free");
+        grantpt(&keys).expect("the pseudo-terminal is ours");
+        unlockpt(&keys).expect("the pseudo-terminal is ours");
         let side = ioctl_tiocgptpeer(&keys, OpenptFlags::RDWR | OpenptFlags::NOCTTY);
-        let side: OwnedFd = side.expect("the other side");
+        let side: OwnedFd = side.expect("the other side opens");
         let size = Winsize {
             ws_row: 24,
             ws_col: 80,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        tcsetwinsize(&side, size).expect("a terminal");
-        let another = || side.try_clone().expect("a descriptor is free");
+        tcsetwinsize(&side, size).expect("the size is valid");
+        let duplicate = || side.try_clone().expect("a descriptor is free");
         let child = Command::new(env!("CARGO_BIN_EXE_threadchat-client"))
             .args(args)
             .env_remove("NO_COLOR")
             .envs(environment.iter().copied())
-            .stdin(another())
-            .stdout(another())
-            .stderr(another())
+            .stdin(duplicate())
+            .stdout(duplicate())
+            .stderr(duplicate())
             .spawn()
-            .expect("it can be run");
+            .expect("the client starts");
         let keys = File::from(keys);
         let mut screen = keys.try_clone().expect("a descriptor is free");
         let output = Arc::new(Mutex::new(Vec::new()));
         let written = Arc::clone(&output);
         thread::spawn(move || {
             let mut part = [0; 4096];
-            // An error when the other side is closed.
+            // Reading fails when the client has closed its side.
             while let Ok(n @ 1..) = screen.read(&mut part) {
                 written
                     .lock()
-                    .expect("nobody panics")
+                    .expect("the lock is not poisoned")
                     .extend_from_slice(&part[..n]);
             }
         });
@@ -79,54 +80,56 @@ impl Terminal {
             child,
             keys,
             output,
-            seen: 0,
+            searched: 0,
         }
     }
 
-    /// In the chat of this server, called this.
+    /// Starts a client in the chat of this server with this name.
     fn join(address: SocketAddr, name: &str) -> Terminal {
         let mut terminal = Terminal::start(&["--name", name, &url(address)]);
-        terminal.shows(&format!("{name}> "));
+        terminal.wait_for(&format!("{name}> "));
         terminal
     }
 
     fn type_in(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("it is open");
+        self.keys
+            .write_all(keys.as_bytes())
+            .expect("the terminal is open");
     }
 
-    fn all(&self) -> String {
-        let output = self.output.lock().expect("nobody panics");
+    fn output(&self) -> String {
+        let output = self.output.lock().expect("the lock is not poisoned");
         String::from_utf8_lossy(&output).into_owned()
     }
 
-    /// Waits until this is shown, behind all that was waited for before.
-    fn shows(&mut self, text: &str) {
+    /// Waits until the terminal shows this text, after everything that was waited for before.
+    fn wait_for(&mut self, text: &str) {
         let end = Instant::now() + TIMEOUT;
         loop {
-            let all = self.all();
-            if let Some(at) = all[self.seen..].find(text) {
-                self.seen += at + text.len();
+            let output = self.output();
+            if let Some(at) = output[self.searched..].find(text) {
+                self.searched += at + text.len();
                 return;
             }
-            let rest = &all[self.seen..];
-            assert!(Instant::now() < end, "{text:?} isn't shown, but {rest:?}");
+            let rest = &output[self.searched..];
+            assert!(Instant::now() < end, "{text:?} is not in {rest:?}");
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn exit(&mut self) -> ExitStatus {
+    fn wait_for_exit(&mut self) -> ExitStatus {
         let mut status = None;
-        eventually("it ends", || {
-            status = self.child.try_wait().expect("our child");
+        eventually("the client exits", || {
+            status = self.child.try_wait().expect("the client is our child");
             status.is_some()
         });
-        status.expect("it has ended")
+        status.expect("the client has exited")
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The client can have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -137,46 +140,46 @@ fn url(address: SocketAddr) -> String {
 }
 
 #[test]
-fn the_own_name_is_in_the_prompt_and_follows_a_rename() {
+fn prompt_shows_the_own_name_and_follows_a_rename() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut terminal = Terminal::start(&[&url(host.address)]);
-    terminal.shows("You are user0.");
-    terminal.shows("user0> ");
+    let server = TestServer::start();
+    let mut terminal = Terminal::start(&[&url(server.address)]);
+    terminal.wait_for("You are user0.");
+    terminal.wait_for("user0> ");
     terminal.type_in("/nick alice\r");
-    terminal.shows("* user0 is now alice.");
-    terminal.shows("alice> ");
+    terminal.wait_for("* user0 is now alice.");
+    terminal.wait_for("alice> ");
     terminal.type_in("/nick no good\r");
-    terminal.shows("* You can't be called \"no good\"");
-    terminal.shows("alice> ");
+    terminal.wait_for("* You can't be called \"no good\"");
+    terminal.wait_for("alice> ");
 }
 
 #[test]
-fn a_line_being_typed_survives_what_arrives() {
+fn edited_line_survives_arriving_messages() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut terminal = Terminal::join(host.address, "alice");
-    let mut bob = host.client();
-    terminal.shows("* user1 has joined. Users here: 2.");
+    let server = TestServer::start();
+    let mut terminal = Terminal::join(server.address, "alice");
+    let mut bob = server.client();
+    terminal.wait_for("* user1 joined. Users here: 2.");
     terminal.type_in("half of ");
-    terminal.shows("half of ");
+    terminal.wait_for("half of ");
     bob.send_text("an interruption");
-    terminal.shows("[user1]\x1b[0m: an interruption");
-    // Drawn anew below it, and still being edited.
-    terminal.shows("alice> half of ");
+    terminal.wait_for("[user1]\x1b[0m: an interruption");
+    // The edited line is redrawn below the message.
+    terminal.wait_for("alice> half of ");
     terminal.type_in("a line\r");
     assert_eq!(bob.recv_text(), "[user1]: an interruption");
     assert_eq!(bob.recv_text(), "[alice]: half of a line");
     bob.close();
-    terminal.shows("* user1 has left. Users here: 1.");
+    terminal.wait_for("* user1 left. Users here: 1.");
 }
 
 #[test]
-fn everything_typed_ahead_or_pasted_is_said() {
+fn lines_typed_ahead_or_pasted_are_all_sent() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut terminal = Terminal::join(host.address, "alice");
-    let mut bob = host.client();
+    let server = TestServer::start();
+    let mut terminal = Terminal::join(server.address, "alice");
+    let mut bob = server.client();
     terminal.type_in("one\rtwo\r\rthree\r");
     terminal.type_in("\x1b[200~four\rfive\r\x1b[201~\r");
     for line in ["one", "two", "three", "four", "five"] {
@@ -185,11 +188,11 @@ fn everything_typed_ahead_or_pasted_is_said() {
 }
 
 #[test]
-fn arrow_up_brings_back_what_was_typed() {
+fn arrow_up_recalls_earlier_lines() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut terminal = Terminal::join(host.address, "alice");
-    let mut bob = host.client();
+    let server = TestServer::start();
+    let mut terminal = Terminal::join(server.address, "alice");
+    let mut bob = server.client();
     terminal.type_in("first\r");
     terminal.type_in("second\r");
     assert_eq!(
@@ -201,15 +204,15 @@ fn arrow_up_brings_back_what_was_typed() {
 }
 
 #[test]
-fn there_are_three_ways_to_leave() {
+fn ctrl_d_ctrl_c_and_quit_leave_the_chat() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     for keys in [CTRL_D, "/quit\r", CTRL_C] {
-        let mut bob = host.client();
-        let mut terminal = Terminal::join(host.address, "alice");
+        let mut bob = server.client();
+        let mut terminal = Terminal::join(server.address, "alice");
         terminal.type_in(keys);
-        assert_eq!(terminal.exit().code(), Some(0), "{keys:?}");
-        // It has said goodbye, so it is gone.
+        assert_eq!(terminal.wait_for_exit().code(), Some(0), "{keys:?}");
+        // The client closed its connection before it exited, so the user has left.
         bob.send_text("/who");
         assert!(bob.recv_text().starts_with("* 1 user here"), "{keys:?}");
         bob.close();
@@ -217,28 +220,28 @@ fn there_are_three_ways_to_leave() {
 }
 
 #[test]
-fn commands_are_answered_above_the_prompt() {
+fn replies_to_commands_are_printed_above_the_prompt() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut terminal = Terminal::join(host.address, "alice");
-    let mut bob = host.client();
+    let server = TestServer::start();
+    let mut terminal = Terminal::join(server.address, "alice");
+    let mut bob = server.client();
     terminal.type_in("/help\r");
-    terminal.shows("* /quit: leave");
+    terminal.wait_for("* /quit: leave");
     terminal.type_in("/dance\r");
-    terminal.shows("* There is no command /dance.");
+    terminal.wait_for("* There is no command /dance.");
     terminal.type_in("/w user1 psst\r");
-    terminal.shows("[you whisper to user1]: psst");
+    terminal.wait_for("[you whisper to user1]: psst");
     assert_eq!(bob.recv_text(), "[alice whispers]: psst");
     terminal.type_in("/me waves\r");
-    terminal.shows("[alice]\x1b[0m waves");
+    terminal.wait_for("[alice]\x1b[0m waves");
 }
 
 #[test]
-fn nothing_that_a_server_says_drives_the_terminal() {
+fn hostile_events_never_control_the_terminal() {
     let _watchdog = watchdog(60);
     let (address, server) = fake_server::serve(|mut socket| {
         let hostile = r"\u001b[2J\u001b]0;title\u0007\u009b31m\r\nforged";
-        for told in [
+        for event in [
             r#"{"type":"welcome","name":"HOSTILE","users":1}"#,
             r#"{"type":"message","from":"HOSTILE","text":"HOSTILE"}"#,
             r#"{"type":"whisper","from":"HOSTILE","to":"HOSTILE","text":"HOSTILE"}"#,
@@ -246,100 +249,104 @@ fn nothing_that_a_server_says_drives_the_terminal() {
             r#"{"type":"renamed","from":"HOSTILE","to":"HOSTILE"}"#,
             r#"{"type":"who","names":["HOSTILE"],"users":1}"#,
             r#"{"type":"help","text":"HOSTILE"}"#,
-            r#"{"type":"error","text":"HOSTILE end of it"}"#,
+            r#"{"type":"error","text":"HOSTILE last event"}"#,
         ] {
-            let told = told.replace("HOSTILE", hostile);
-            socket.send(Message::text(told)).expect("it reads");
+            let event = event.replace("HOSTILE", hostile);
+            socket.send(Message::text(event)).expect("the client reads");
         }
         while socket.read().is_ok() {}
     });
     let mut terminal = Terminal::start(&[&url(address)]);
-    terminal.shows("forged end of it");
-    // Before the prompt, Ctrl-D isn't a key.
-    terminal.shows("> ");
+    terminal.wait_for("forged last event");
+    // Without a prompt the terminal is not in raw mode, and Ctrl-D is not read as a key.
+    terminal.wait_for("> ");
     terminal.type_in(CTRL_D);
-    assert_eq!(terminal.exit().code(), Some(0));
-    let all = terminal.all();
-    for driven in ["\x1b[2J", "\x1b]", "\x07", "\u{9b}", "\nforged"] {
-        assert!(!all.contains(driven), "{driven:?} in {all:?}");
+    assert_eq!(terminal.wait_for_exit().code(), Some(0));
+    let output = terminal.output();
+    for sequence in ["\x1b[2J", "\x1b]", "\x07", "\u{9b}", "\nforged"] {
+        assert!(!output.contains(sequence), "{sequence:?} in {output:?}");
     }
-    server.join().expect("the server was content");
+    server.join().expect("the server's assertions hold");
 }
 
 #[test]
 fn no_color_is_honoured() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
+    let server = TestServer::start();
     let environment = [("TERM", "xterm"), ("NO_COLOR", "1")];
-    let mut terminal = Terminal::start_with(&[&url(host.address)], &environment);
-    terminal.shows("user0> ");
-    host.client().send_text("plain");
-    terminal.shows("[user1]: plain");
-    let all = terminal.all();
-    // What sets a colour ends in m; what moves the cursor doesn't.
-    let coloured = all.split("\x1b[").skip(1).any(|sequence| {
+    let mut terminal = Terminal::start_with(&[&url(server.address)], &environment);
+    terminal.wait_for("user0> ");
+    server.client().send_text("plain");
+    terminal.wait_for("[user1]: plain");
+    let output = terminal.output();
+    // A sequence that sets a colour ends in m; one that moves the cursor does not.
+    let coloured = output.split("\x1b[").skip(1).any(|sequence| {
         sequence
             .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
             .starts_with('m')
     });
-    assert!(!coloured, "{all:?}");
+    assert!(!coloured, "{output:?}");
 }
 
 #[test]
-fn a_terminal_that_cannot_move_its_cursor_is_served_in_lines() {
+fn dumb_terminal_gets_plain_lines() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let mut terminal = Terminal::start_with(&[&url(host.address)], &[("TERM", "dumb")]);
-    terminal.shows("You are connected!");
+    let server = TestServer::start();
+    let mut terminal = Terminal::start_with(&[&url(server.address)], &[("TERM", "dumb")]);
+    terminal.wait_for("You are connected!");
     terminal.type_in("hello\n");
-    terminal.shows("[user0]: hello");
+    terminal.wait_for("[user0]: hello");
     terminal.type_in(CTRL_D);
-    assert_eq!(terminal.exit().code(), Some(0));
-    assert!(!terminal.all().contains('\x1b'), "{:?}", terminal.all());
+    assert_eq!(terminal.wait_for_exit().code(), Some(0));
+    assert!(
+        !terminal.output().contains('\x1b'),
+        "{:?}",
+        terminal.output()
+    );
 }
 
 #[test]
-fn a_server_that_comes_back_is_found_again_and_the_name_kept() {
+fn client_reconnects_and_keeps_its_name() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let address = host.address;
+    let server = TestServer::start();
+    let address = server.address;
     let mut terminal = Terminal::start(&[&url(address)]);
-    terminal.shows("user0> ");
+    terminal.wait_for("user0> ");
     terminal.type_in("/nick alice\r");
-    terminal.shows("alice> ");
+    terminal.wait_for("alice> ");
     terminal.type_in("a draft");
-    terminal.shows("a draft");
-    host.shutdown().expect("it stops");
-    terminal.shows("* Disconnected: ");
-    terminal.shows("alice> a draft");
+    terminal.wait_for("a draft");
+    server.shutdown().expect("the server stops");
+    terminal.wait_for("* Disconnected: ");
+    terminal.wait_for("alice> a draft");
     terminal.type_in("\r");
-    terminal.shows("* That was not sent: there is no connection.");
-    terminal.shows("* Still disconnected: can't connect");
+    terminal.wait_for("* Not sent: not connected.");
+    terminal.wait_for("* Still disconnected: can't connect");
 
-    let host = TestServer::with_config(Config {
+    let server = TestServer::with_config(Config {
         listen: address,
         ..config()
     });
-    terminal.shows("* Connected again.");
-    terminal.shows("* You are alice.");
-    let mut bob = host.client();
+    terminal.wait_for("* Reconnected.");
+    terminal.wait_for("* You are alice.");
+    let mut bob = server.client();
     terminal.type_in(&format!("{UP}\r"));
     assert_eq!(bob.recv_text(), "[alice]: a draft");
     bob.close();
 
-    host.shutdown().expect("it stops");
-    terminal.shows("* Disconnected: ");
+    server.shutdown().expect("the server stops");
+    terminal.wait_for("* Disconnected: ");
     terminal.type_in(CTRL_D);
-    assert_eq!(terminal.exit().code(), Some(0));
+    assert_eq!(terminal.wait_for_exit().code(), Some(0));
 }
 
 #[test]
-fn no_server_at_the_start_is_an_error() {
+fn unreachable_server_at_startup_is_an_error() {
     let _watchdog = watchdog(60);
-    let host = TestServer::start();
-    let address = host.address;
-    host.shutdown().expect("it stops");
+    let server = TestServer::start();
+    let address = server.address;
+    server.shutdown().expect("the server stops");
     let mut terminal = Terminal::start(&[&url(address)]);
-    assert_eq!(terminal.exit().code(), Some(1));
-    terminal.shows("threadchat-client: can't connect to 127.0.0.1");
+    assert_eq!(terminal.wait_for_exit().code(), Some(1));
+    terminal.wait_for("threadchat-client: can't connect to 127.0.0.1");
 }

@@ -1,4 +1,4 @@
-//! Chromium, driven over the WebSocket of its DevTools.
+//! Chromium, controlled over its DevTools WebSocket.
 
 use std::env;
 use std::fs;
@@ -15,25 +15,25 @@ use tungstenite::{Message, WebSocket};
 
 use super::{Client, TIMEOUT, client};
 
-/// A browser with a fresh profile, both gone at the end.
+/// A browser with a new profile. Dropping it ends the browser and removes the profile.
 pub struct Browser {
     child: Child,
     profile: PathBuf,
     devtools: DevTools,
 }
 
-/// One page in a window of its own: a page behind another one would not be drawn.
+/// One page in a window of its own, because Chromium does not render a page in a background tab.
 pub struct Page(DevTools);
 
-/// A DevTools WebSocket. It asks one thing at a time.
+/// A DevTools WebSocket with at most one call at a time.
 struct DevTools {
     socket: WebSocket<TcpStream>,
     address: SocketAddr,
-    asked: u64,
+    last_id: u64,
 }
 
 impl Browser {
-    /// `None` where there is no Chromium, unless this is CI, which must have one.
+    /// Starts Chromium. Returns `None` if it is not installed, except in CI, where that is an error.
     pub fn start() -> Option<Browser> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -60,24 +60,26 @@ impl Browser {
             Ok(child) => child,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 assert_ne!(env::var("CI").as_deref(), Ok("true"), "CI needs Chromium");
-                eprintln!("skipped: there is no Chromium here");
+                eprintln!("skipped: Chromium is not installed");
                 return None;
             }
-            Err(error) => panic!("Chromium can't be run: {error}"),
+            Err(error) => panic!("Chromium does not start: {error}"),
         };
-        let mut stderr = BufReader::new(child.stderr.take().expect("is piped")).lines();
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let url = stderr
             .by_ref()
             .map_while(Result::ok)
             .find_map(|line| Some(line.split_once("DevTools listening on ")?.1.to_owned()))
-            .expect("Chromium says where its DevTools are");
-        // It stops when nobody takes its complaints.
+            .expect("Chromium prints the address of its DevTools");
+        // Chromium would block if its stderr were not read.
         thread::spawn(move || stderr.for_each(drop));
         let (address, path) = url
             .strip_prefix("ws://")
             .and_then(|rest| rest.split_once('/'))
-            .expect("a WebSocket URL");
-        let address = address.parse().expect("an address of this machine");
+            .expect("the address is a WebSocket URL");
+        let address = address
+            .parse()
+            .expect("the URL has an IP address and a port");
         Some(Browser {
             child,
             profile,
@@ -85,10 +87,10 @@ impl Browser {
         })
     }
 
-    /// Opens a page and waits until it is connected to its chat.
+    /// Opens a page and waits until it has joined the chat.
     pub fn chat(&mut self, server: SocketAddr) -> Page {
         let mut page = self.open(server);
-        page.until("document.body?.dataset.state === 'connected'");
+        page.wait_until("document.body?.dataset.status === 'connected'");
         page
     }
 
@@ -99,7 +101,7 @@ impl Browser {
             "Target.createTarget",
             json!({ "url": url, "newWindow": true }),
         );
-        let id = target["targetId"].as_str().expect("a new page has an id");
+        let id = target["targetId"].as_str().expect("the new page has an id");
         Page(DevTools::connect(
             self.devtools.address,
             &format!("/devtools/page/{id}"),
@@ -114,7 +116,7 @@ impl Drop for Browser {
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
             thread::sleep(std::time::Duration::from_millis(20));
         }
-        // It has ended, or won't by itself.
+        // Ends a browser that did not close in time.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.profile);
@@ -122,43 +124,43 @@ impl Drop for Browser {
 }
 
 impl Page {
-    /// What a command of the DevTools protocol answers.
+    /// Calls a method of the DevTools protocol and returns its result.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.0.call(method, parameters)
     }
 
-    /// The value of a JavaScript expression.
+    /// Returns the value of a JavaScript expression.
     pub fn value(&mut self, expression: &str) -> Value {
-        let mut answer = self.call(
+        let mut response = self.call(
             "Runtime.evaluate",
             json!({ "expression": expression, "returnByValue": true }),
         );
-        let thrown = &answer["exceptionDetails"];
+        let thrown = &response["exceptionDetails"];
         assert!(thrown.is_null(), "{expression}: {thrown}");
-        answer["result"]["value"].take()
+        response["result"]["value"].take()
     }
 
     /// Waits until a JavaScript expression is true.
-    pub fn until(&mut self, expression: &str) {
+    pub fn wait_until(&mut self, expression: &str) {
         let end = Instant::now() + TIMEOUT;
         while self.value(expression) != Value::Bool(true) {
             if Instant::now() > end {
-                let seen = self.value("document.body?.innerText");
-                panic!("still not so: {expression}; the page reads {seen:#}");
+                let text = self.value("document.body?.innerText");
+                panic!("still not true: {expression}; the page shows {text:#}");
             }
             thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 
-    /// Waits until the page shows an entry of this kind, which is a class, with this text.
-    pub fn sees(&mut self, kind: &str, text: &str) {
-        let (kind, text) = (json!(format!("#log .{kind}")), json!(text));
-        self.until(&format!(
-            "[...document.querySelectorAll({kind})].some(e => e.textContent.includes({text}))"
+    /// Waits until the log has an entry of this class with this text.
+    pub fn wait_for_entry(&mut self, class: &str, text: &str) {
+        let (selector, text) = (json!(format!("#log .{class}")), json!(text));
+        self.wait_until(&format!(
+            "[...document.querySelectorAll({selector})].some(e => e.textContent.includes({text}))"
         ));
     }
 
-    /// Types a line into the field with this id, over what is there, and presses Enter.
+    /// Replaces the text of the field with this id, and presses Enter.
     pub fn enter(&mut self, field: &str, line: &str) {
         self.value(&format!(
             "document.getElementById({}).select()",
@@ -183,33 +185,35 @@ impl DevTools {
     fn connect(address: SocketAddr, path: &str) -> DevTools {
         let connected = Client::try_connect(address, client::request(address, path));
         DevTools {
-            socket: connected.expect("the DevTools take connections").socket,
+            socket: connected
+                .expect("the DevTools accept the connection")
+                .socket,
             address,
-            asked: 0,
+            last_id: 0,
         }
     }
 
     fn call(&mut self, method: &str, parameters: Value) -> Value {
         let id = self.send(method, parameters);
         loop {
-            let message = self.socket.read().expect("the DevTools answer");
+            let message = self.socket.read().expect("the DevTools respond");
             let Message::Text(text) = message else {
                 continue;
             };
-            let mut answer: Value = serde_json::from_str(&text).expect("the DevTools speak JSON");
-            if answer["id"] == json!(id) {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+            let mut response: Value = serde_json::from_str(&text).expect("the response is JSON");
+            if response["id"] == json!(id) {
+                assert!(response["error"].is_null(), "{method}: {response}");
+                return response["result"].take();
             }
         }
     }
 
     fn send(&mut self, method: &str, parameters: Value) -> u64 {
-        self.asked += 1;
-        let request = json!({ "id": self.asked, "method": method, "params": parameters });
+        self.last_id += 1;
+        let request = json!({ "id": self.last_id, "method": method, "params": parameters });
         let sent = self.socket.send(Message::text(request.to_string()));
-        // A browser that is gone needs no closing.
+        // The browser can have exited before it is closed.
         assert!(sent.is_ok() || method == "Browser.close", "{sent:?}");
-        self.asked
+        self.last_id
     }
 }

@@ -1,4 +1,4 @@
-//! What the command line may say.
+//! The command line.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,41 +8,43 @@ use threadchat::text::validate_name;
 use tungstenite::http::Uri;
 
 const HELP: &str = "\
-threadchat-client, a chat in the terminal
+threadchat-client, a chat client for the terminal
 
 Usage: threadchat-client [--name NAME] [URL]
 
-  URL            the chat [ws://localhost:8080/chat]
-  --name NAME    what to be called
-  --help, --version
+  URL            address of the chat [ws://localhost:8080/chat]
+  --name NAME    user name to request
+  --help         print this text
+  --version      print the version
 
-Lines are said to all; those that begin with / are commands, which /help lists.
-Ctrl-D leaves. Without a terminal it is a filter: lines in, lines out, up to
-the end of the input. Exit code 0: left; 1: no connection, or it was lost;
-2: wrong usage.
+Every line is sent to all users, except lines that begin with /: these are
+commands, and /help lists them. Ctrl-D leaves the chat. If stdin or stdout is
+not a terminal, the client is a filter: it sends the lines of its input and
+prints the lines it receives, until the input ends.
+Exit code 0: left; 1: no connection, or connection lost; 2: invalid arguments.
 ";
 
-const URL: &str = "ws://localhost:8080/chat";
+const DEFAULT_URL: &str = "ws://localhost:8080/chat";
 
-/// What the command line asks for.
+/// The action that the command line selects.
 #[derive(Debug, PartialEq)]
-pub enum Command {
-    /// Chat there, called this.
-    Chat(Target, Option<String>),
-    /// Print this to stdout.
+pub enum CliAction {
+    /// Chat on this server, requesting this name.
+    Run(ServerUrl, Option<String>),
+    /// Print this text to stdout.
     Print(String),
 }
 
-/// Where the chat is.
+/// The URL of a chat, in the parts needed to connect to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Target {
+pub struct ServerUrl {
     uri: Uri,
-    /// As it is looked up: an IPv6 address has no brackets.
+    /// The host as the resolver expects it: an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
 }
 
-/// What is wrong with a command line, in one line.
+/// An error in the command line, as one line of text.
 #[derive(Debug, PartialEq)]
 pub struct UsageError(String);
 
@@ -60,76 +62,81 @@ impl From<lexopt::Error> for UsageError {
     }
 }
 
-impl Command {
-    /// Reads the arguments, without the program's name.
-    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+impl CliAction {
+    /// Parses the arguments, which do not include the program's name.
+    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
         let mut parser = Parser::from_args(args);
         let (mut url, mut name) = (None, None);
         while let Some(arg) = parser.next()? {
             match arg {
                 Arg::Long("name") => {
-                    let wanted = parser.value()?.string()?;
-                    validate_name(&wanted)
-                        .map_err(|why| UsageError(format!("--name {wanted:?}: {why}")))?;
-                    name = Some(wanted);
+                    let requested = parser.value()?.string()?;
+                    validate_name(&requested)
+                        .map_err(|error| UsageError(format!("--name {requested:?}: {error}")))?;
+                    name = Some(requested);
                 }
                 Arg::Value(value) if url.is_none() => url = Some(value.string()?),
-                Arg::Long("help") | Arg::Short('h') => return Ok(Command::Print(HELP.into())),
+                Arg::Long("help") | Arg::Short('h') => return Ok(CliAction::Print(HELP.into())),
                 Arg::Long("version") | Arg::Short('V') => {
-                    return Ok(Command::Print(
+                    return Ok(CliAction::Print(
                         concat!("threadchat-client ", env!("CARGO_PKG_VERSION"), "\n").into(),
                     ));
                 }
                 _ => return Err(arg.unexpected().into()),
             }
         }
-        let target = Target::parse(url.as_deref().unwrap_or(URL))?;
-        Ok(Command::Chat(target, name))
+        let url = ServerUrl::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        Ok(CliAction::Run(url, name))
     }
 }
 
-impl Target {
-    fn parse(url: &str) -> Result<Target, UsageError> {
-        let wrong = || UsageError(format!("{url:?} is no URL of a chat, such as {URL}"));
-        let uri: Uri = url.parse().map_err(|_| wrong())?;
+impl ServerUrl {
+    fn parse(url: &str) -> Result<ServerUrl, UsageError> {
+        let invalid = || {
+            UsageError(format!(
+                "invalid URL {url:?}: expected, for example, {DEFAULT_URL}"
+            ))
+        };
+        let uri: Uri = url.parse().map_err(|_| invalid())?;
         let host = uri.host().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(wrong)?;
+        let host = host.ok_or_else(invalid)?;
         match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
             Some("ws") => {}
             Some("wss") => {
                 let port = uri.port_u16().unwrap_or(443);
                 return Err(UsageError(format!(
-                    "wss:// needs TLS, which is left to a tunnel: run socat \
-                     TCP-LISTEN:8081,bind=localhost,fork,reuseaddr OPENSSL:{host}:{port}, then use ws://localhost:8081{}",
+                    "wss:// is not supported; use a TLS tunnel: run socat \
+                     TCP-LISTEN:8081,bind=localhost,fork,reuseaddr OPENSSL:{host}:{port}, then connect to ws://localhost:8081{}",
                     uri.path()
                 )));
             }
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         }
-        // `Uri::port` has none for 99999 either, so look.
+        // `Uri::port` returns `None` for a port out of range too, so parse the authority.
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let port = match authority.rsplit_once(host).map(|(_, behind)| behind) {
+        let port = match authority.rsplit_once(host).map(|(_, rest)| rest) {
             Some("") => 80,
-            Some(behind) => {
-                let port = behind.strip_prefix(':').and_then(|port| port.parse().ok());
-                port.filter(|&port| port > 0).ok_or_else(wrong)?
+            Some(rest) => {
+                let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
+                port.filter(|&port| port > 0).ok_or_else(invalid)?
             }
-            None => return Err(wrong()),
+            None => return Err(invalid()),
         };
         let host = host.trim_matches(['[', ']']).to_owned();
-        Ok(Target { uri, host, port })
+        Ok(ServerUrl { uri, host, port })
     }
 
     pub fn path(&self) -> &str {
         self.uri.path()
     }
 
-    /// The URL that asks for this name too, in place of any that it asks for.
-    pub fn url(&self, name: Option<&str>) -> String {
+    /// Returns the URL with this name in its query, in place of any name there. A name that the server would reject is
+    /// left out.
+    pub fn with_name(&self, name: Option<&str>) -> String {
         let Some(name) = name.filter(|name| validate_name(name).is_ok()) else {
             return self.uri.to_string();
         };
-        // `Target::parse` has found one.
+        // `ServerUrl::parse` rejects a URL without an authority.
         let authority = self
             .uri
             .authority()
@@ -149,58 +156,61 @@ impl Target {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Command, UsageError> {
-        Command::parse(line.split_whitespace().map(OsString::from))
+    fn parse(line: &str) -> Result<CliAction, UsageError> {
+        CliAction::parse(line.split_whitespace().map(OsString::from))
     }
 
-    fn target(line: &str) -> (Target, Option<String>) {
+    fn parse_run(line: &str) -> (ServerUrl, Option<String>) {
         match parse(line) {
-            Ok(Command::Chat(target, name)) => (target, name),
+            Ok(CliAction::Run(url, name)) => (url, name),
             other => panic!("{line}: {other:?}"),
         }
     }
 
     #[test]
-    fn nothing_said_goes_to_the_server_on_this_machine() {
-        let (target, name) = target("");
-        assert_eq!((target.host.as_str(), target.port), ("localhost", 8080));
-        assert_eq!((target.url(None).as_str(), name), (URL, None));
+    fn no_arguments_gives_the_server_on_this_machine() {
+        let (url, name) = parse_run("");
+        assert_eq!((url.host.as_str(), url.port), ("localhost", 8080));
+        assert_eq!((url.with_name(None).as_str(), name), (DEFAULT_URL, None));
     }
 
     #[test]
-    fn the_url_says_where() {
+    fn url_gives_host_port_and_path() {
         let cases = [
             ("ws://chat.example", "chat.example", 80, "/"),
             ("ws://[::1]:99/chat?x=1", "::1", 99, "/chat"),
             ("WS://10.0.0.1:8080/a/b", "10.0.0.1", 8080, "/a/b"),
         ];
-        for (url, host, port, path) in cases {
-            let (target, _) = target(url);
+        for (line, host, port, path) in cases {
+            let (url, _) = parse_run(line);
             assert_eq!(
-                (target.host.as_str(), target.port, target.path()),
+                (url.host.as_str(), url.port, url.path()),
                 (host, port, path)
             );
         }
     }
 
     #[test]
-    fn the_name_is_asked_for_in_the_query() {
+    fn name_is_requested_in_the_query() {
         let cases = [
             ("ws://h/chat", "ws://h/chat?name=bob"),
             ("ws://h/chat?name=al&x=1&name", "ws://h/chat?x=1&name=bob"),
             ("ws://h:9?name2=x", "ws://h:9/?name2=x&name=bob"),
         ];
         for (url, expected) in cases {
-            assert_eq!(target(url).0.url(Some("bob")), expected);
+            assert_eq!(parse_run(url).0.with_name(Some("bob")), expected);
         }
-        // A name of the server's own making isn't asked for, nor is what is no name at all.
+        // The server assigns names such as user7 itself and rejects the malformed ones.
         for name in ["user7", "x y", "x HTTP/1.1\r\n"] {
-            assert_eq!(target("ws://h/chat").0.url(Some(name)), "ws://h/chat");
+            assert_eq!(
+                parse_run("ws://h/chat").0.with_name(Some(name)),
+                "ws://h/chat"
+            );
         }
     }
 
     #[test]
-    fn a_wrong_line_is_refused_in_one_line() {
+    fn invalid_arguments_give_a_one_line_error() {
         for line in [
             "--nonsense",
             "--name",
@@ -218,17 +228,17 @@ mod tests {
             "ws://[::1/",
             "ws://h\u{1b}/",
         ] {
-            let said = parse(line).expect_err(line).to_string();
-            assert!(!said.contains('\n') && said.len() > 15, "{line}: {said}");
+            let error = parse(line).expect_err(line).to_string();
+            assert!(!error.contains('\n') && error.len() > 15, "{line}: {error}");
         }
     }
 
     #[test]
-    fn tls_is_left_to_a_tunnel() {
-        let said = parse("wss://chat.example/chat")
-            .expect_err("no TLS")
+    fn wss_url_error_gives_the_command_for_a_tunnel() {
+        let error = parse("wss://chat.example/chat")
+            .expect_err("TLS is not supported")
             .to_string();
-        assert!(said.contains("OPENSSL:chat.example:443,"), "{said}");
-        assert!(said.ends_with("ws://localhost:8081/chat"), "{said}");
+        assert!(error.contains("OPENSSL:chat.example:443,"), "{error}");
+        assert!(error.ends_with("ws://localhost:8081/chat"), "{error}");
     }
 }

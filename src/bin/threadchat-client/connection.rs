@@ -1,8 +1,9 @@
 //! One connection to a chat.
 //!
-//! tungstenite's `WebSocket` can't be split, so there are two of them on one socket. Whoever hears owns the one that
-//! reads; what it wants to write is left to the other, which a thread of its own owns and which only writes. So a server
-//! that is slow to read never keeps us from reading, and the two can't wait for each other.
+//! tungstenite's `WebSocket` can't be split, so two of them share one socket. The thread that receives events owns the
+//! first, which only reads; a writer thread owns the second, which only writes. The reading side queues its pings, pongs
+//! and Close replies for the writer. A server that reads slowly therefore never blocks reading, and the two sides never
+//! wait for each other.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,116 +20,125 @@ use tungstenite::http::{HeaderValue, StatusCode};
 use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 use tungstenite::{HandshakeError, Message};
 
-use crate::cli::Target;
+use crate::cli::ServerUrl;
 
-/// How long each address of the server, and then its handshake, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit to connect to one of the server's addresses, and time limit of each read and write of the handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Silence before we ping, and as long again before the server counts as gone. A threadchat server pings more often by
-/// itself; this is for one that was told not to, and for a network that drops everything.
-const QUIET: Duration = Duration::from_secs(30);
+/// Idle time before a Ping. After another such period without a byte the connection counts as lost. A threadchat server
+/// pings more often; this is for servers with pings switched off, and for networks that drop everything silently.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a last Close may take to be written.
-const LAST_WORD: Duration = Duration::from_secs(2);
+/// Time limit to queue a Close, to write the reply to one, and to wait for the server's reply before exiting.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Messages that may wait to be written; then whoever sends waits.
-const QUEUED: usize = 64;
+/// Capacity of the queue to the writer, in messages. A sender blocks while the queue is full.
+const SEND_QUEUE_CAPACITY: usize = 64;
 
-/// Both `WebSocket`s allocate this.
+/// Capacity of the queue of pings, pongs and Close replies, in messages.
+const CONTROL_QUEUE_CAPACITY: usize = 4;
+
+/// Read buffer of each of the two `WebSocket`s, in bytes.
 const READ_BUFFER_SIZE: usize = 16 << 10;
 
-/// The reading side.
+/// The reading side of a connection.
 pub struct Connection {
     websocket: WebSocket<Stream>,
-    /// Goes ahead of the messages: pings, pongs and the reply to a Close.
+    /// Control frames. The writer sends them ahead of queued messages.
     control: Sender<Message>,
-    outgoing: Outgoing,
+    command_sender: CommandSender,
     /// Disconnected when the writer has ended.
-    written: Receiver<Infallible>,
+    writer_done: Receiver<Infallible>,
 }
 
-/// The sending side, for any thread.
+/// The sending side of a connection, usable from any thread.
 #[derive(Clone)]
-pub struct Outgoing(Sender<Message>);
+pub struct CommandSender(Sender<Message>);
 
-/// Nothing is sent any more: the reading side tells why.
+/// A message was not queued. [`Connection::next_event`] returns the reason why a connection ended.
 #[derive(Debug)]
 pub enum SendError {
     /// The connection has ended.
-    Ended,
-    /// The server took nothing for that long.
-    Stuck,
+    Disconnected,
+    /// The queue stayed full, because the server reads nothing.
+    Timeout,
 }
 
-impl Outgoing {
-    /// Waits while the server takes what was sent before, for ever when no time is given.
+impl CommandSender {
+    /// Queues a command. Waits while the queue is full, indefinitely if `timeout` is `None`.
     pub fn send(
         &self,
-        request: &ClientCommand<'_>,
-        patience: Option<Duration>,
+        command: &ClientCommand<'_>,
+        timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        // Serialising fails for the two that are never sent, and for nothing else.
-        let text = serde_json::to_string(request).map_err(|_| SendError::Ended)?;
-        self.put(Message::text(text), patience)
+        // Serialising fails only for `Quit` and `Invalid`, which are never sent.
+        let text = serde_json::to_string(command).map_err(|_| SendError::Disconnected)?;
+        self.enqueue(Message::text(text), timeout)
     }
 
-    /// Says goodbye, after everything that was sent.
+    /// Queues a Close after all commands sent before.
     pub fn close(&self) -> Result<(), SendError> {
-        self.put(Message::Close(None), Some(LAST_WORD))
+        self.enqueue(Message::Close(None), Some(CLOSE_TIMEOUT))
     }
 
-    fn put(&self, message: Message, patience: Option<Duration>) -> Result<(), SendError> {
-        match patience {
-            None => self.0.send(message).map_err(|_| SendError::Ended),
-            Some(patience) => self
+    fn enqueue(&self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
+        match timeout {
+            None => self.0.send(message).map_err(|_| SendError::Disconnected),
+            Some(timeout) => self
                 .0
-                .send_timeout(message, patience)
+                .send_timeout(message, timeout)
                 .map_err(|error| match error {
-                    SendTimeoutError::Timeout(_) => SendError::Stuck,
-                    SendTimeoutError::Disconnected(_) => SendError::Ended,
+                    SendTimeoutError::Timeout(_) => SendError::Timeout,
+                    SendTimeoutError::Disconnected(_) => SendError::Disconnected,
                 }),
         }
     }
 }
 
-/// Why there is no connection.
+/// The reason why a connection could not be opened.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The host's name or address leads nowhere.
-    Unknown(String, io::Error),
-    /// Nobody took the connection there.
-    Refused(String, u16, io::Error),
-    /// A server answered, in HTTP.
-    Answered(String, StatusCode),
-    /// A server answered, but not as this chat does.
-    NoChat,
-    /// It took the connection and said nothing.
-    Silent,
-    /// Somewhere in the handshake.
-    Failed(Error),
+    /// The host could not be resolved to an address.
+    Resolve(String, io::Error),
+    /// No address of the host accepted the TCP connection.
+    Connect(String, u16, io::Error),
+    /// The server responded with this HTTP status to the request for this path.
+    HttpStatus(String, StatusCode),
+    /// The server accepted the WebSocket but not the chat's subprotocol.
+    UnsupportedSubprotocol,
+    /// The server accepted the TCP connection and did not complete the handshake in time.
+    Timeout,
+    /// The handshake failed for another reason.
+    Handshake(Error),
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectError::Unknown(host, error) => write!(f, "can't find {host:?}: {error}"),
-            ConnectError::Refused(host, port, error) => {
+            ConnectError::Resolve(host, error) => write!(f, "can't resolve {host:?}: {error}"),
+            ConnectError::Connect(host, port, error) => {
                 write!(f, "can't connect to {host} on port {port}: {error}")
             }
-            ConnectError::Answered(path, status) => {
-                write!(f, "the server answered {status}")?;
+            ConnectError::HttpStatus(path, status) => {
+                write!(f, "the server responded with {status}")?;
                 match *status {
-                    StatusCode::SERVICE_UNAVAILABLE => write!(f, ": it is full, try again later"),
+                    StatusCode::SERVICE_UNAVAILABLE => {
+                        write!(f, ": the server is full, try again later")
+                    }
                     StatusCode::OK | StatusCode::NOT_FOUND => {
-                        write!(f, ": no chat at {path}; threadchat's is at /chat")
+                        write!(f, ": no chat at {path}; threadchat serves it at /chat")
                     }
                     _ => Ok(()),
                 }
             }
-            ConnectError::NoChat => write!(f, "the server doesn't speak {JSON_SUBPROTOCOL}"),
-            ConnectError::Silent => write!(f, "the server doesn't answer"),
-            ConnectError::Failed(Error::Io(error)) => write!(f, "the handshake failed: {error}"),
-            ConnectError::Failed(error) => write!(f, "the handshake failed: {error}"),
+            ConnectError::UnsupportedSubprotocol => {
+                write!(f, "the server doesn't support {JSON_SUBPROTOCOL}")
+            }
+            ConnectError::Timeout => write!(f, "the server did not complete the handshake in time"),
+            ConnectError::Handshake(Error::Io(error)) => {
+                write!(f, "the handshake failed: {error}")
+            }
+            ConnectError::Handshake(error) => write!(f, "the handshake failed: {error}"),
         }
     }
 }
@@ -138,145 +148,155 @@ impl std::error::Error for ConnectError {}
 impl ConnectError {
     fn from_handshake(
         error: HandshakeError<impl tungstenite::handshake::HandshakeRole>,
-        target: &Target,
+        url: &ServerUrl,
     ) -> ConnectError {
         match error {
-            HandshakeError::Interrupted(_) => ConnectError::Silent,
+            HandshakeError::Interrupted(_) => ConnectError::Timeout,
             HandshakeError::Failure(Error::Http(response)) => {
-                ConnectError::Answered(target.path().to_owned(), response.status())
+                ConnectError::HttpStatus(url.path().to_owned(), response.status())
             }
             HandshakeError::Failure(Error::Protocol(
                 ProtocolError::SecWebSocketSubProtocolError(_),
-            )) => ConnectError::NoChat,
-            HandshakeError::Failure(error) => ConnectError::Failed(error),
+            )) => ConnectError::UnsupportedSubprotocol,
+            HandshakeError::Failure(error) => ConnectError::Handshake(error),
         }
     }
 }
 
-/// Why there is nothing more to hear.
+/// The reason why a connection ended.
 #[derive(Debug)]
-pub enum Ended {
-    /// The server closed, or answered our Close.
+pub enum Disconnected {
+    /// The server sent a Close, of its own accord or in reply to the client's.
     Closed(Option<CloseFrame>),
-    /// Not a byte from the server for twice [`QUIET`].
-    Silent,
-    /// The connection broke, or what came was no WebSocket.
-    Lost(Error),
+    /// No byte arrived from the server for twice [`PING_INTERVAL`].
+    PingTimeout,
+    /// The TCP connection was lost, or the server violated the WebSocket protocol.
+    ConnectionLost(Error),
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for Disconnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ended::Closed(None) => write!(f, "the server closed the connection"),
-            Ended::Closed(Some(close)) => {
-                write!(f, "the server closed the connection, ")?;
+            Disconnected::Closed(None) => write!(f, "the server closed the connection"),
+            Disconnected::Closed(Some(close)) => {
+                let code = u16::from(close.code);
                 // RFC 6455, section 7.4.1, and 1013 from IANA's registry.
-                match (&close.reason, u16::from(close.code)) {
-                    (reason, code) if !reason.is_empty() => write!(f, "code {code}: {reason}"),
-                    (_, 1001) => write!(f, "as it is shutting down"),
-                    (_, 1009) => write!(f, "as a message was too large for it"),
-                    (_, 1013) => write!(f, "to try again later"),
-                    (_, code) => write!(f, "code {code}"),
-                }
+                let reason = match code {
+                    _ if !close.reason.is_empty() => close.reason.as_str(),
+                    1001 => "the server is shutting down",
+                    1009 => "the message is too large",
+                    1013 => "try again later",
+                    _ => return write!(f, "the server closed the connection with code {code}"),
+                };
+                write!(
+                    f,
+                    "the server closed the connection with code {code}: {reason}"
+                )
             }
-            Ended::Silent => write!(f, "the server was silent for {} s", 2 * QUIET.as_secs()),
-            Ended::Lost(Error::Io(error)) => write!(f, "the connection was lost: {error}"),
-            Ended::Lost(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
-                write!(f, "the connection was lost")
+            Disconnected::PingTimeout => {
+                let seconds = 2 * PING_INTERVAL.as_secs();
+                write!(f, "no data from the server for {seconds} s")
             }
-            Ended::Lost(error) => write!(f, "the connection was lost: {error}"),
+            Disconnected::ConnectionLost(Error::Io(error)) => {
+                write!(f, "the connection was lost: {error}")
+            }
+            Disconnected::ConnectionLost(Error::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake,
+            )) => write!(f, "the connection was lost"),
+            Disconnected::ConnectionLost(error) => write!(f, "the connection was lost: {error}"),
         }
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for Disconnected {}
 
 impl Connection {
-    /// Connects, asking for this name.
-    pub fn open(target: &Target, name: Option<&str>) -> Result<Connection, ConnectError> {
-        let socket = connect(target)?;
-        let started = || -> io::Result<TcpStream> {
+    /// Connects to the server and requests this name.
+    pub fn open(url: &ServerUrl, name: Option<&str>) -> Result<Connection, ConnectError> {
+        let socket = connect(url)?;
+        let configure = || -> io::Result<TcpStream> {
             socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(PATIENCE))?;
-            socket.set_write_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(CONNECT_TIMEOUT))?;
+            socket.set_write_timeout(Some(CONNECT_TIMEOUT))?;
             socket.try_clone()
         };
-        let failed = |error: io::Error| ConnectError::Failed(Error::Io(error));
-        let writing = started().map_err(failed)?;
+        let io_error = |error: io::Error| ConnectError::Handshake(Error::Io(error));
+        let writer_socket = configure().map_err(io_error)?;
 
-        let mut request = target
-            .url(name)
+        let mut request = url
+            .with_name(name)
             .into_client_request()
-            .map_err(ConnectError::Failed)?;
+            .map_err(ConnectError::Handshake)?;
         let subprotocol = HeaderValue::from_static(JSON_SUBPROTOCOL);
         request
             .headers_mut()
             .insert("Sec-WebSocket-Protocol", subprotocol);
         let stream = Stream {
             socket,
-            shaking: true,
-            heard: true,
+            handshaking: true,
+            received_since_ping: true,
         };
         let (mut websocket, _) = client_with_config(request, stream, Some(config()))
-            .map_err(|error| ConnectError::from_handshake(error, target))?;
+            .map_err(|error| ConnectError::from_handshake(error, url))?;
 
         let stream = websocket.get_mut();
-        stream.shaking = false;
+        stream.handshaking = false;
         stream
             .socket
-            .set_read_timeout(Some(QUIET))
-            .map_err(failed)?;
-        stream.socket.set_write_timeout(None).map_err(failed)?;
-        let (control, controls) = bounded(4);
-        let (outgoing, messages) = bounded(QUEUED);
-        let (writer, written) = bounded(0);
+            .set_read_timeout(Some(PING_INTERVAL))
+            .map_err(io_error)?;
+        stream.socket.set_write_timeout(None).map_err(io_error)?;
+        let (control, control_frames) = bounded(CONTROL_QUEUE_CAPACITY);
+        let (message_sender, messages) = bounded(SEND_QUEUE_CAPACITY);
+        let (done, writer_done) = bounded(0);
         thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                let _ended: Sender<Infallible> = writer;
-                // The reading side sees what became of the socket.
-                let _ = write(writing, &controls, &messages);
+                let _done: Sender<Infallible> = done;
+                // The reading side meets the same error on the socket and reports it.
+                let _ = write_loop(writer_socket, &control_frames, &messages);
             })
-            .map_err(failed)?;
+            .map_err(io_error)?;
         Ok(Connection {
             websocket,
             control,
-            outgoing: Outgoing(outgoing),
-            written,
+            command_sender: CommandSender(message_sender),
+            writer_done,
         })
     }
 
-    pub fn outgoing(&self) -> Outgoing {
-        self.outgoing.clone()
+    pub fn command_sender(&self) -> CommandSender {
+        self.command_sender.clone()
     }
 
-    /// Waits for what the server tells next. What this version has no words for is skipped.
-    pub fn hear(&mut self) -> Result<ServerEvent<'static>, Ended> {
+    /// Waits for the next event from the server. Skips messages that are not events of this version's protocol.
+    pub fn next_event(&mut self) -> Result<ServerEvent<'static>, Disconnected> {
         loop {
             match self.websocket.read() {
                 Ok(Message::Text(text)) => {
-                    if let Ok(told) = serde_json::from_str(&text) {
-                        return Ok(told);
+                    if let Ok(event) = serde_json::from_str(&text) {
+                        return Ok(event);
                     }
                 }
-                // With the queue full of earlier pongs this one may be left out (RFC 6455, section 5.5.3).
+                // If the queue is full of earlier pongs, this pong can be left out (RFC 6455, section 5.5.3).
                 Ok(Message::Ping(payload)) => drop(self.control.try_send(Message::Pong(payload))),
                 Ok(Message::Close(close)) => {
-                    // The writer has ended when this answers our own Close.
+                    // If this Close replies to the client's own, the writer has already ended.
                     let _ = self.control.try_send(Message::Close(close.clone()));
-                    let _ = self.written.recv_timeout(LAST_WORD);
-                    return Err(Ended::Closed(close));
+                    let _ = self.writer_done.recv_timeout(CLOSE_TIMEOUT);
+                    return Err(Disconnected::Closed(close));
                 }
                 Ok(_) => {}
                 Err(Error::Io(error))
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    if !std::mem::take(&mut self.websocket.get_mut().heard) {
-                        return Err(Ended::Silent);
+                    let stream = self.websocket.get_mut();
+                    if !std::mem::take(&mut stream.received_since_ping) {
+                        return Err(Disconnected::PingTimeout);
                     }
                     let _ = self.control.try_send(Message::Ping(Default::default()));
                 }
-                Err(error) => return Err(Ended::Lost(error)),
+                Err(error) => return Err(Disconnected::ConnectionLost(error)),
             }
         }
     }
@@ -284,7 +304,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Wakes a writer that waits for the server. It may be closed already.
+        // Unblocks a writer that waits for the server to read. The socket can be closed already.
         let _ = self.websocket.get_ref().socket.shutdown(Shutdown::Both);
     }
 }
@@ -295,63 +315,65 @@ fn config() -> WebSocketConfig {
         .write_buffer_size(READ_BUFFER_SIZE)
 }
 
-/// To the first of the host's addresses that answers.
-fn connect(target: &Target) -> Result<TcpStream, ConnectError> {
-    let Target { host, port, .. } = target;
-    let unknown = |error| ConnectError::Unknown(host.clone(), error);
-    let addresses = (host.as_str(), *port).to_socket_addrs().map_err(unknown)?;
-    let mut failed = unknown(ErrorKind::NotFound.into());
+/// Connects to the first address of the host that accepts.
+fn connect(url: &ServerUrl) -> Result<TcpStream, ConnectError> {
+    let ServerUrl { host, port, .. } = url;
+    let unresolved = |error| ConnectError::Resolve(host.clone(), error);
+    let addresses = (host.as_str(), *port)
+        .to_socket_addrs()
+        .map_err(unresolved)?;
+    let mut last_error = unresolved(ErrorKind::NotFound.into());
     for address in addresses {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(socket) => return Ok(socket),
-            Err(error) => failed = ConnectError::Refused(host.clone(), *port, error),
+            Err(error) => last_error = ConnectError::Connect(host.clone(), *port, error),
         }
     }
-    Err(failed)
+    Err(last_error)
 }
 
-/// Writes everything, up to a Close or the end of the connection. The writer's whole work.
-fn write(
+/// Writes queued messages until a Close is written or the connection ends. The writer thread runs this function.
+fn write_loop(
     socket: TcpStream,
-    controls: &Receiver<Message>,
+    control_frames: &Receiver<Message>,
     messages: &Receiver<Message>,
 ) -> tungstenite::Result<()> {
     let mut websocket = WebSocket::from_raw_socket(socket, Role::Client, Some(config()));
     loop {
-        let next = select_biased! {
-            recv(controls) -> message => message,
+        let received = select_biased! {
+            recv(control_frames) -> message => message,
             recv(messages) -> message => message,
         };
-        // The reading side is gone.
-        let Ok(message) = next else { return Ok(()) };
-        let last = message.is_close();
+        // An error means that the reading side has been dropped.
+        let Ok(message) = received else { return Ok(()) };
+        let is_close = message.is_close();
         websocket.write(message)?;
-        if last || messages.is_empty() {
+        if is_close || messages.is_empty() {
             websocket.flush()?;
         }
-        if last {
+        if is_close {
             return Ok(());
         }
     }
 }
 
-/// The socket as the reading `WebSocket` sees it.
+/// The socket of the reading `WebSocket`.
 struct Stream {
     socket: TcpStream,
-    /// Until the handshake is done, it writes by itself.
-    shaking: bool,
-    /// Something came since the last silence. The handshake counts.
-    heard: bool,
+    /// During the handshake the reading `WebSocket` writes to the socket itself.
+    handshaking: bool,
+    /// A byte arrived since the last Ping. The handshake counts.
+    received_since_ping: bool,
 }
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.read(buf) {
-                // A resized window's signal ends a read that has a timeout.
+                // SIGWINCH interrupts a read that has a timeout.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
-                    self.heard |= result.as_ref().is_ok_and(|&bytes| bytes > 0);
+                    self.received_since_ping |= result.as_ref().is_ok_and(|&bytes| bytes > 0);
                     return result;
                 }
             }
@@ -361,10 +383,10 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.shaking {
+        if self.handshaking {
             return self.socket.write(bytes);
         }
-        // tungstenite's own answer to a Ping or a Close: the writer gives that.
+        // Drops tungstenite's own replies to a Ping or a Close. The writer thread sends them.
         Ok(bytes.len())
     }
 

@@ -1,4 +1,4 @@
-//! Lines in, lines out: what is read is said, and what is heard is written as the plain-text dialect has it.
+//! A filter between programs: sends the lines of stdin, prints events on stdout as the plain-text dialect writes them.
 
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -6,124 +6,124 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
-use threadchat::protocol::plain;
 use threadchat::protocol::{ClientCommand, ServerEvent};
 
 use crate::Result;
-use crate::cli::Target;
-use crate::connection::{Connection, Ended, Outgoing};
-use crate::render::{self as lines, Own};
+use crate::cli::ServerUrl;
+use crate::connection::{CommandSender, Connection, Disconnected};
+use crate::input::{self, Input};
+use crate::render::{self, OwnName};
 
-/// The longest line that is read, so that no input fills the memory. Servers accept far less.
+/// Longest input line in bytes, so that input without line breaks does not exhaust the memory. Servers accept far less.
 const MAX_LINE: u64 = 1 << 20;
 
-/// What is said, in bytes, before we wait until it has come back. More than one of the largest messages that servers
-/// accept by default, and far less than what they let wait for a client: one that says much faster than it can hear
-/// would be cut off.
+/// Bytes sent before the filter waits until the server has processed them. The window is larger than the largest message
+/// that servers accept by default, and far smaller than the backlog that they allow per client: a filter that sent much
+/// faster than it received would be disconnected.
 const WINDOW: usize = 128 << 10;
 
-/// What a message has around its text, roughly.
-const OVERHEAD: usize = 64;
+/// Estimated bytes that a message adds to its text.
+const MESSAGE_OVERHEAD: usize = 64;
 
-/// Chats until the input ends, and everything said has come back.
-pub fn run(target: &Target, name: Option<&str>) -> Result<()> {
-    let mut connection = Connection::open(target, name)?;
-    let leaving = Arc::new(AtomicBool::new(false));
-    let (answered, answers) = bounded(1);
-    let speaker = Speaker {
-        outgoing: connection.outgoing(),
-        answers,
+/// Chats until the input has ended and the server has processed everything sent.
+pub fn run(url: &ServerUrl, name: Option<&str>) -> Result<()> {
+    let mut connection = Connection::open(url, name)?;
+    let closing = Arc::new(AtomicBool::new(false));
+    let (help_received, help_events) = bounded(1);
+    let input_thread = InputThread {
+        command_sender: connection.command_sender(),
+        help_events,
     };
     let input = thread::Builder::new().name("input".into()).spawn({
-        let leaving = Arc::clone(&leaving);
+        let closing = Arc::clone(&closing);
         move || {
-            let read = speaker.say_all(io::stdin().lock());
-            // When the connection has ended, the hearing side tells why: here and below.
-            let _ = speaker.settle();
-            leaving.store(true, Ordering::Release);
-            let _ = speaker.outgoing.close();
-            read
+            let result = input_thread.send_lines(io::stdin().lock());
+            // If the connection has ended, the event loop below reports the reason.
+            let _ = input_thread.wait_until_delivered();
+            closing.store(true, Ordering::Release);
+            let _ = input_thread.command_sender.close();
+            result
         }
     })?;
 
-    let mut own = Own::default();
+    let mut own_name = OwnName::default();
     loop {
-        match connection.hear() {
-            // Nobody waits for more than one.
-            Ok(ServerEvent::Help { .. }) => drop(answered.try_send(())),
-            Ok(mut told) => {
-                own.follow(&mut told);
-                print(&told)?;
+        match connection.next_event() {
+            // The input thread waits for at most one of these at a time.
+            Ok(ServerEvent::Help { .. }) => drop(help_received.try_send(())),
+            Ok(mut event) => {
+                own_name.update(&mut event);
+                print(&event)?;
             }
-            Err(Ended::Closed(_)) if leaving.load(Ordering::Acquire) => break,
-            Err(ended) => return Err(ended.into()),
+            Err(Disconnected::Closed(_)) if closing.load(Ordering::Acquire) => break,
+            Err(reason) => return Err(reason.into()),
         }
     }
     match input.join() {
-        Ok(read) => Ok(read?),
+        Ok(result) => Ok(result?),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
 /// The connection has ended.
-struct Over;
+struct ConnectionEnded;
 
 /// The thread that reads the input.
-struct Speaker {
-    outgoing: Outgoing,
-    answers: Receiver<()>,
+struct InputThread {
+    command_sender: CommandSender,
+    /// One item per `help` event that arrived.
+    help_events: Receiver<()>,
 }
 
-impl Speaker {
-    /// Says every line, up to the end of the input, `/quit`, or the end of the connection.
-    fn say_all(&self, mut input: impl BufRead) -> io::Result<()> {
-        let (mut line, mut unsettled) = (Vec::new(), 0);
+impl InputThread {
+    /// Sends every line until the input ends, a line is `/quit`, or the connection ends.
+    fn send_lines(&self, mut lines: impl BufRead) -> io::Result<()> {
+        let (mut line, mut in_flight) = (Vec::new(), 0);
         loop {
             line.clear();
-            let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
-            if read == 0 {
+            let length = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+            if length == 0 {
                 return Ok(());
             }
-            if read as u64 == MAX_LINE && !line.ends_with(b"\n") {
-                let what = format!("a line of the input is longer than {MAX_LINE} bytes");
-                return Err(io::Error::new(ErrorKind::InvalidData, what));
+            if length as u64 == MAX_LINE && !line.ends_with(b"\n") {
+                let error = format!("input line longer than {MAX_LINE} bytes");
+                return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
             let text = String::from_utf8_lossy(&line);
-            match plain::decode(text.trim_end_matches(['\r', '\n'])) {
-                ClientCommand::Quit => return Ok(()),
-                ClientCommand::Help {} => print(&lines::help())?,
-                ClientCommand::Invalid(why) => print(&ServerEvent::Error { text: why.into() })?,
-                request => {
-                    if self.outgoing.send(&request, None).is_err() {
+            match input::parse(text.trim_end_matches(['\r', '\n'])) {
+                Input::Quit => return Ok(()),
+                Input::Print(event) => print(&event)?,
+                Input::Send(command) => {
+                    if self.command_sender.send(&command, None).is_err() {
                         return Ok(());
                     }
-                    unsettled += read + OVERHEAD;
+                    in_flight += length + MESSAGE_OVERHEAD;
                 }
             }
-            if unsettled >= WINDOW {
-                if self.settle().is_err() {
+            if in_flight >= WINDOW {
+                if self.wait_until_delivered().is_err() {
                     return Ok(());
                 }
-                unsettled = 0;
+                in_flight = 0;
             }
         }
     }
 
-    /// Waits until everything said has been dealt with.
+    /// Waits until the server has processed everything sent.
     ///
-    /// Requests are answered in their order, so the answer to one more, for help, comes behind all that was said before.
-    /// A Close wouldn't do, as a server may answer it at once. `/help` itself is answered here, so no other request has
-    /// that answer.
-    fn settle(&self) -> std::result::Result<(), Over> {
-        self.outgoing
+    /// The server answers commands in order, so its answer to a `help` command arrives after its answers to all commands
+    /// before. A Close is no substitute, because a server is allowed to answer a Close at once. The server never receives
+    /// `/help` from the input, so a `help` event is an answer to this function.
+    fn wait_until_delivered(&self) -> std::result::Result<(), ConnectionEnded> {
+        self.command_sender
             .send(&ClientCommand::Help {}, None)
-            .map_err(|_| Over)?;
-        self.answers.recv().map_err(|_| Over)
+            .map_err(|_| ConnectionEnded)?;
+        self.help_events.recv().map_err(|_| ConnectionEnded)
     }
 }
 
-fn print(told: &ServerEvent<'_>) -> io::Result<()> {
-    let mut text = lines::plain(told).join("\n");
+fn print(event: &ServerEvent<'_>) -> io::Result<()> {
+    let mut text = render::plain_lines(event).join("\n");
     if text.is_empty() {
         return Ok(());
     }

@@ -1,61 +1,71 @@
-//! A chat in the terminal, or a filter between programs.
+//! A chat client for the terminal, which is a filter where there is no terminal.
 //!
-//! - [`options`]: what the command line may say
-//! - [`connection`]: one WebSocket, and the two threads that serve it
-//! - [`lines`]: what is heard, as lines to read
-//! - [`filter`]: lines in, lines out, without a terminal
-//! - [`screen`]: the lines above the one being typed
-//! - [`terminal`]: a person at a terminal, and a server that may go and come back
+//! - [`cli`]: the command line
+//! - [`connection`]: one WebSocket connection and its writer thread
+//! - [`input`]: typed lines as commands
+//! - [`render`]: server events as lines of text
+//! - [`filter`]: stdin to the chat, and the chat to stdout
+//! - [`printer`]: prints lines above the line being edited
+//! - [`terminal`]: line editing, and a connection that is restored after a loss
 
 #![forbid(unsafe_code)]
 
 mod cli;
 mod connection;
 mod filter;
+mod input;
 mod printer;
 mod render;
 mod terminal;
 
+use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use threadchat::text::sanitize;
 
-use cli::Command;
+use cli::CliAction;
 
-/// For a command line that can't be followed.
-const USAGE: u8 = 2;
+/// Exit code for an invalid command line.
+const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let (failed, code) = match Command::parse(std::env::args_os().skip(1)) {
-        Ok(command) => (run(command).err(), 1),
-        Err(error) => (Some(error.into()), USAGE),
+    let (result, exit_code) = match CliAction::parse(std::env::args_os().skip(1)) {
+        Ok(action) => (run(action), 1),
+        Err(error) => (Err(error.into()), EXIT_USAGE),
     };
-    let Some(error) = failed else {
-        return ExitCode::SUCCESS;
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_error(&*error);
+            ExitCode::from(exit_code)
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn run(action: CliAction) -> Result<()> {
+    let result = match action {
+        CliAction::Print(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
+        CliAction::Run(url, name) => match terminal::Terminal::open() {
+            Some(terminal) => terminal.run(url, name),
+            None => filter::run(&url, name.as_deref()),
+        },
     };
-    // Errors quote what the server said. Without a stderr there is nobody to tell.
+    // The reader of the output closed the pipe, such as `head`. That is a normal end.
+    result.or_else(|error| match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// Prints the error as one line on stderr. Errors quote the server, so control characters are removed.
+fn print_error(error: &dyn Error) {
+    // An error that cannot be written to stderr cannot be reported anywhere else.
     let _ = writeln!(
         io::stderr(),
         "threadchat-client: {}",
         sanitize(&error.to_string())
     );
-    ExitCode::from(code)
-}
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-fn run(command: Command) -> Result<()> {
-    let ended = match command {
-        Command::Print(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
-        Command::Chat(target, name) => match terminal::Terminal::open() {
-            Some(terminal) => terminal.run(target, name),
-            None => filter::run(&target, name.as_deref()),
-        },
-    };
-    // Whoever read the output has seen enough.
-    ended.or_else(|error| match error.downcast_ref::<io::Error>() {
-        Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
-    })
 }

@@ -1,4 +1,4 @@
-//! The lines above the one being typed.
+//! Prints lines above the line being edited.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -10,44 +10,45 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::ExternalPrinter;
 use threadchat::protocol::ServerEvent;
 
-use crate::render::Style;
+use crate::render::Renderer;
 
-/// Lines that may wait to be shown. One turn of the screen shows them all, as each turn draws the typed line anew.
-const WAITING: usize = 256;
+/// Capacity of the queue to the printer thread, in items. Each print redraws the edited line, so the thread prints all
+/// queued lines at once.
+const QUEUE_CAPACITY: usize = 256;
 
-/// How long the next prompt waits for lines that are still to be shown.
-const SETTLED: Duration = Duration::from_millis(100);
+/// Longest delay of the next prompt while queued lines are printed.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// rustyline's type for this has no name.
+/// rustyline does not export a name for its printer type.
 pub type Printer = Box<dyn ExternalPrinter + Send>;
 
-/// Where lines are shown.
+/// Prints events and notices on the terminal.
 #[derive(Clone)]
-pub struct Screen {
-    waiting: Sender<Waiting>,
-    style: Style,
+pub struct MessagePrinter {
+    queue: Sender<Queued>,
+    renderer: Renderer,
 }
 
-enum Waiting {
+enum Queued {
     Lines(String),
-    /// Dropped when everything before it was shown.
-    Mark(#[allow(dead_code, reason = "only dropped")] Sender<Infallible>),
+    /// Dropped when everything queued before it has been printed.
+    Flush(#[allow(dead_code, reason = "only dropped")] Sender<Infallible>),
 }
 
-/// The terminal is gone.
-pub struct Gone;
+/// The terminal was closed.
+pub struct TerminalClosed;
 
-impl Screen {
-    /// Starts the thread that shows the lines.
-    pub fn start(mut printer: Printer) -> io::Result<Screen> {
-        let (waiting, shown) = bounded(WAITING);
-        let show = move || {
-            for first in &shown {
-                let (mut text, mut marks) = (String::new(), Vec::new());
-                for next in iter::once(first).chain(shown.try_iter().take(WAITING)) {
-                    match next {
-                        Waiting::Lines(lines) => text += &lines,
-                        Waiting::Mark(mark) => marks.push(mark),
+impl MessagePrinter {
+    /// Starts the printer thread.
+    pub fn start(mut printer: Printer) -> io::Result<MessagePrinter> {
+        let (queue, queued) = bounded(QUEUE_CAPACITY);
+        let print_loop = move || {
+            for first in &queued {
+                let (mut text, mut flushes) = (String::new(), Vec::new());
+                for item in iter::once(first).chain(queued.try_iter().take(QUEUE_CAPACITY)) {
+                    match item {
+                        Queued::Lines(lines) => text += &lines,
+                        Queued::Flush(flush) => flushes.push(flush),
                     }
                 }
                 if !text.is_empty() && printer.print(text).is_err() {
@@ -55,46 +56,50 @@ impl Screen {
                 }
             }
         };
-        thread::Builder::new().name("screen".into()).spawn(show)?;
-        let style = Style::from_env();
-        Ok(Screen { waiting, style })
+        thread::Builder::new()
+            .name("printer".into())
+            .spawn(print_loop)?;
+        let renderer = Renderer::from_env();
+        Ok(MessagePrinter { queue, renderer })
     }
 
-    /// Shows above the line being typed. Waits while the terminal is slower than the server, which then waits too,
-    /// within its limits.
-    pub fn show(&self, told: &ServerEvent<'_>, own: &str) -> Result<(), Gone> {
-        match self.style.lines(told, own) {
+    /// Prints an event above the line being edited. Blocks while the terminal is slower than the server. The event loop
+    /// then stops reading, so the server queues events for this client, up to its limit.
+    pub fn print(&self, event: &ServerEvent<'_>, own_name: &str) -> Result<(), TerminalClosed> {
+        match self.renderer.lines(event, own_name) {
             lines if lines.is_empty() => Ok(()),
-            lines => self.put(lines),
+            lines => self.enqueue(lines),
         }
     }
 
-    /// Shows a line that is nobody's message, above the line being typed.
-    pub fn notice(&self, text: &str) -> Result<(), Gone> {
-        self.put(self.style.notice(text))
+    /// Prints a line about the client's own state above the line being edited.
+    pub fn notice(&self, text: &str) -> Result<(), TerminalClosed> {
+        self.enqueue(self.renderer.notice(text))
     }
 
-    fn put(&self, lines: String) -> Result<(), Gone> {
-        self.waiting.send(Waiting::Lines(lines)).map_err(|_| Gone)
+    fn enqueue(&self, lines: String) -> Result<(), TerminalClosed> {
+        self.queue
+            .send(Queued::Lines(lines))
+            .map_err(|_| TerminalClosed)
     }
 
-    /// Shows while no line is being typed: by the thread that edits, which must not wait for the one that shows, as
-    /// that one may be waiting for the next prompt.
-    pub fn answer(&self, told: &ServerEvent<'_>) -> io::Result<()> {
-        io::stdout().write_all(self.style.lines(told, "").as_bytes())
+    /// Prints an event while no line is being edited. Only the editing thread calls this. It must not wait for the
+    /// printer thread, which can be waiting for the next prompt.
+    pub fn print_inline(&self, event: &ServerEvent<'_>) -> io::Result<()> {
+        io::stdout().write_all(self.renderer.lines(event, "").as_bytes())
     }
 
-    /// Lets the lines that wait go ahead of the next prompt. rustyline can't tell a line that is shown in the moment in
-    /// which the prompt appears from one that is shown before, and would write the one upon the other.
-    pub fn settle(&self) {
-        let (mark, shown) = bounded(0);
+    /// Waits until queued lines have been printed, so that they precede the next prompt. rustyline can't distinguish a
+    /// line printed at the moment when the prompt appears from one printed before, and would print one over the other.
+    pub fn flush(&self) {
+        let (flush, printed) = bounded(0);
         if self
-            .waiting
-            .send_timeout(Waiting::Mark(mark), SETTLED)
+            .queue
+            .send_timeout(Queued::Flush(flush), FLUSH_TIMEOUT)
             .is_ok()
         {
-            // Disconnected when the mark was dropped.
-            let _ = shown.recv_timeout(SETTLED);
+            // Returns when the printer thread has dropped the item.
+            let _ = printed.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }

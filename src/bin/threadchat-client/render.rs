@@ -1,49 +1,38 @@
-//! What is heard, as lines to read.
+//! Server events as lines of text.
 
 use threadchat::protocol::ServerEvent;
 use threadchat::protocol::plain;
 use threadchat::text::sanitize;
 
-/// What we are called, told by the server.
+/// The name that the server gave this client.
 #[derive(Default)]
-pub struct Own {
+pub struct OwnName {
     pub name: String,
 }
 
-impl Own {
-    /// Keeps up with the server, and marks our own whispers as such.
-    pub fn follow(&mut self, told: &mut ServerEvent<'_>) {
-        match told {
+impl OwnName {
+    /// Takes a new name from the event, and marks a whisper that this client sent.
+    pub fn update(&mut self, event: &mut ServerEvent<'_>) {
+        match event {
             ServerEvent::Welcome { name, .. } => self.name = name.to_string(),
             ServerEvent::Renamed { from, to } if *from == self.name => self.name = to.to_string(),
-            ServerEvent::Whisper {
-                from,
-                to,
-                to_sender,
-                ..
-            } => *to_sender = *from == self.name && from != to,
+            ServerEvent::Whisper { from, to, sent, .. } => *sent = *from == self.name && from != to,
             _ => {}
         }
     }
 }
 
-/// The plain-text dialect's lines for this, which can't drive a terminal whatever the server says.
-pub fn plain(told: &ServerEvent<'_>) -> Vec<String> {
+/// Returns the event's lines in the plain-text dialect, sanitized, because a hostile server could otherwise control the
+/// terminal.
+pub fn plain_lines(event: &ServerEvent<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    plain::encode(told, |line| lines.push(sanitize(line).into_owned()));
+    plain::encode(event, |line| lines.push(sanitize(line).into_owned()));
     lines
 }
 
-/// The lines of `/help`, which are about this client's commands.
-pub fn help() -> ServerEvent<'static> {
-    ServerEvent::Help {
-        text: threadchat::protocol::help().into(),
-    }
-}
-
-/// How lines look on a terminal.
+/// Renders events for a terminal.
 #[derive(Clone, Copy)]
-pub struct Style {
+pub struct Renderer {
     pub colours: bool,
 }
 
@@ -52,20 +41,20 @@ const FAINT: &str = "2";
 const YELLOW: &str = "33";
 const MAGENTA: &str = "35";
 
-impl Style {
-    /// Colours, unless the user wants none (<https://no-color.org>).
-    pub fn from_env() -> Style {
-        Style {
+impl Renderer {
+    /// Uses colours unless `NO_COLOR` is set (<https://no-color.org>).
+    pub fn from_env() -> Renderer {
+        Renderer {
             colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         }
     }
 
-    /// Lines for a person, each with its line break: with who comes and goes, and without our own messages, which
-    /// stand where they were typed.
-    pub fn lines(self, told: &ServerEvent<'_>, own: &str) -> String {
+    /// Returns the event's lines, each with its line break. Unlike the plain-text dialect, they announce joins and leaves.
+    /// Own messages have no lines, because they are visible where they were typed.
+    pub fn lines(self, event: &ServerEvent<'_>, own_name: &str) -> String {
         let mut text = String::new();
-        match told {
-            ServerEvent::Message { from, .. } if from == own => {}
+        match event {
+            ServerEvent::Message { from, .. } if from == own_name => {}
             ServerEvent::Welcome { name, users } => {
                 let name = sanitize(name);
                 let line =
@@ -73,27 +62,27 @@ impl Style {
                 text += &self.notice(&line);
             }
             ServerEvent::Joined { name, users } => {
-                text += &self.notice(&format!("{name} has joined. Users here: {users}."));
+                text += &self.notice(&format!("{name} joined. Users here: {users}."));
             }
             ServerEvent::Left { name, users } => {
-                text += &self.notice(&format!("{name} has left. Users here: {users}."));
+                text += &self.notice(&format!("{name} left. Users here: {users}."));
             }
             _ => {
-                for line in plain(told) {
-                    text += &self.line(told, &line);
+                for line in plain_lines(event) {
+                    text += &self.line(event, &line);
                 }
             }
         }
         text
     }
 
-    /// A line that is nobody's message.
+    /// Returns a line that no user sent.
     pub fn notice(self, text: &str) -> String {
         self.paint(FAINT, &format!("* {}", sanitize(text)), "")
     }
 
-    fn line(self, told: &ServerEvent<'_>, line: &str) -> String {
-        match told {
+    fn line(self, event: &ServerEvent<'_>, line: &str) -> String {
+        match event {
             ServerEvent::Message { .. } | ServerEvent::Action { .. } => {
                 let end = line.find(']').map_or(0, |end| end + 1);
                 self.paint(BOLD, &line[..end], &line[end..])
@@ -119,8 +108,8 @@ mod tests {
 
     const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\r\n\u{202e}";
 
-    /// Everything there is to be told, with this in place of every text.
-    fn all(text: &str) -> Vec<ServerEvent<'_>> {
+    /// Returns one event of every type, with this text in every text field.
+    fn every_event(text: &str) -> Vec<ServerEvent<'_>> {
         let text = || text.into();
         let (from, to, users) = (text, text, 1);
         vec![
@@ -140,7 +129,7 @@ mod tests {
                 from: from(),
                 to: to(),
                 text: text(),
-                to_sender: true,
+                sent: true,
             },
             ServerEvent::Joined {
                 name: text(),
@@ -164,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_told_drives_a_terminal() {
-        let style = Style { colours: false };
-        for told in all(HOSTILE) {
-            let lines = style.lines(&told, "me");
-            assert!(!lines.is_empty(), "{told:?}");
-            for line in lines.lines().map(str::to_owned).chain(plain(&told)) {
+    fn lines_never_control_the_terminal() {
+        let renderer = Renderer { colours: false };
+        for event in every_event(HOSTILE) {
+            let lines = renderer.lines(&event, "me");
+            assert!(!lines.is_empty(), "{event:?}");
+            for line in lines.lines().map(str::to_owned).chain(plain_lines(&event)) {
                 assert!(
                     !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
                     "{line:?}"
@@ -179,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn colours_change_nothing_else() {
-        for told in all("abc") {
+    fn colours_leave_the_text_unchanged() {
+        for event in every_event("abc") {
             let [plain, coloured] =
-                [false, true].map(|colours| Style { colours }.lines(&told, "me"));
+                [false, true].map(|colours| Renderer { colours }.lines(&event, "me"));
             assert_ne!(plain, coloured);
             let mut bare = coloured.replace("\x1b[0m", "");
             for colour in [BOLD, FAINT, YELLOW, MAGENTA] {
@@ -193,31 +182,31 @@ mod tests {
     }
 
     #[test]
-    fn the_own_name_follows_the_server_and_tells_own_whispers() {
-        let mut own = Own::default();
-        let mut hear = |told: ServerEvent<'static>| {
-            let mut told = told;
-            own.follow(&mut told);
-            (own.name.clone(), plain(&told))
+    fn own_name_follows_renames_and_marks_own_whispers() {
+        let mut own_name = OwnName::default();
+        let mut receive = |event: ServerEvent<'static>| {
+            let mut event = event;
+            own_name.update(&mut event);
+            (own_name.name.clone(), plain_lines(&event))
         };
         let whisper = |from: &'static str, to: &'static str| ServerEvent::Whisper {
             from: from.into(),
             to: to.into(),
             text: "x".into(),
-            to_sender: false,
+            sent: false,
         };
         let renamed = |from: &'static str, to: &'static str| ServerEvent::Renamed {
             from: from.into(),
             to: to.into(),
         };
-        hear(ServerEvent::Welcome {
+        receive(ServerEvent::Welcome {
             name: "user0".into(),
             users: 1,
         });
-        assert_eq!(hear(renamed("user1", "bob")).0, "user0");
-        assert_eq!(hear(renamed("user0", "al")).0, "al");
-        assert_eq!(hear(whisper("al", "bob")).1, ["[you whisper to bob]: x"]);
-        assert_eq!(hear(whisper("bob", "al")).1, ["[bob whispers]: x"]);
-        assert_eq!(hear(whisper("al", "al")).1, ["[al whispers]: x"]);
+        assert_eq!(receive(renamed("user1", "bob")).0, "user0");
+        assert_eq!(receive(renamed("user0", "al")).0, "al");
+        assert_eq!(receive(whisper("al", "bob")).1, ["[you whisper to bob]: x"]);
+        assert_eq!(receive(whisper("bob", "al")).1, ["[bob whispers]: x"]);
+        assert_eq!(receive(whisper("al", "al")).1, ["[al whispers]: x"]);
     }
 }

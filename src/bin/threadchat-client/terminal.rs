@@ -1,5 +1,5 @@
-//! A person at a terminal. One thread edits the line being typed, another hears the server, says what it hears above that
-//! line, and finds the server again when it is gone.
+//! The interactive client. One thread edits lines and sends them. The event loop, a thread of its own, receives events,
+//! prints them above the line being edited, and reconnects when the connection is lost.
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,38 +10,35 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor};
-use threadchat::protocol::plain;
 use threadchat::protocol::{ClientCommand, ServerEvent};
 use threadchat::text::{MAX_NAME_LEN, sanitize};
 
 use crate::Result;
-use crate::cli::Target;
-use crate::connection::{Connection, Ended, Outgoing, SendError};
-use crate::printer::{Gone, Printer, Screen};
-use crate::render::{self as lines, Own};
+use crate::cli::ServerUrl;
+use crate::connection::{CLOSE_TIMEOUT, CommandSender, Connection, Disconnected, SendError};
+use crate::input::{self, Input};
+use crate::printer::{MessagePrinter, Printer, TerminalClosed};
+use crate::render::OwnName;
 
-/// The first pause before the server is tried again; each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Delay before the first attempt to reconnect. Each further attempt doubles the delay.
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The longest of them. A connection that held longer than this starts anew with the first.
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest delay between attempts to reconnect. A connection that lasted longer than this resets the delay.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// How long the next prompt waits for an answer that may change the name in it.
-const ANSWER: Duration = Duration::from_secs(1);
+/// Longest wait of the next prompt for the reply to `/nick`, which can change the name in the prompt.
+const NAME_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a line may wait for a server that is slow to read.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait of a line for a server that reads slowly.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long leaving may take.
-const GOODBYE: Duration = Duration::from_secs(2);
-
-/// A terminal on both sides, ready for line editing.
+/// A terminal on stdin and stdout, ready for line editing.
 pub struct Terminal {
     editor: Editor<(), DefaultHistory>,
     printer: Printer,
 }
 
-/// What the two threads know together.
+/// State shared between the editing thread and the event loop.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -50,39 +47,37 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// While there is a connection.
-    outgoing: Option<Outgoing>,
+    /// `None` while disconnected.
+    command_sender: Option<CommandSender>,
     name: String,
-    /// How often we were told a name, or that one can't be had: what the prompt may wait for.
-    named: usize,
-    /// Messages that we said and haven't heard yet.
-    unheard: usize,
-    leaving: bool,
+    /// Number of events so far that set the name or rejected one. The prompt waits for the next one.
+    name_revision: usize,
+    /// Messages sent that the server has not broadcast yet.
+    unconfirmed: usize,
+    closing: bool,
 }
 
 impl Shared {
-    /// Nobody panics while holding it, and a half-done change would show in the prompt at worst.
+    /// Locks the state. A poisoned lock is ignored: no code panics while holding it, and the worst effect of a partial
+    /// change would be a wrong prompt.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The name, once we were told more often than this, or after a while.
-    fn name_after(&self, named: usize) -> String {
-        let waited = self
+    /// Returns the name once its revision is above `name_revision`, the connection is lost, or the timeout has passed.
+    fn wait_for_name(&self, name_revision: usize) -> String {
+        let (state, _) = self
             .changed
-            .wait_timeout_while(self.state(), ANSWER, |state| {
-                state.named <= named && state.outgoing.is_some()
-            });
-        waited
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .name
-            .clone()
+            .wait_timeout_while(self.state(), NAME_REPLY_TIMEOUT, |state| {
+                state.name_revision <= name_revision && state.command_sender.is_some()
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.name.clone()
     }
 }
 
 impl Terminal {
-    /// `None`: stdin or stdout is no terminal, or one that can't move its cursor.
+    /// Returns `None` if stdin or stdout is not a terminal, or the terminal cannot move its cursor.
     pub fn open() -> Option<Terminal> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
@@ -97,56 +92,53 @@ impl Terminal {
     }
 
     /// Chats until the user leaves.
-    pub fn run(mut self, target: Target, name: Option<String>) -> Result<()> {
-        let connection = Connection::open(&target, name.as_deref())?;
+    pub fn run(mut self, url: ServerUrl, name: Option<String>) -> Result<()> {
+        let connection = Connection::open(&url, name.as_deref())?;
         let shared = Arc::new(Shared::default());
-        shared.state().outgoing = Some(connection.outgoing());
-        let screen = Screen::start(self.printer)?;
-        let (hearing, heard) = bounded(0);
-        let hearer = Hearer {
+        shared.state().command_sender = Some(connection.command_sender());
+        let printer = MessagePrinter::start(self.printer)?;
+        let (done_sender, done) = bounded(0);
+        let event_loop = EventLoop {
             shared: Arc::clone(&shared),
-            screen: screen.clone(),
-            target,
-            chosen: name,
-            own: Own::default(),
-            _done: hearing,
+            printer: printer.clone(),
+            url,
+            requested_name: name,
+            own_name: OwnName::default(),
+            _done: done_sender,
         };
         thread::Builder::new()
-            .name("hearer".into())
-            .spawn(move || hearer.run(connection))?;
+            .name("events".into())
+            .spawn(move || event_loop.run(connection))?;
 
-        let mut answers_before = 0;
-        'typing: loop {
-            // A prompt that is on the screen can't be changed: a name that comes later is in the next one.
-            let prompt = format!("{}> ", shared.name_after(answers_before));
-            answers_before = 0;
-            screen.settle();
+        let mut name_revision = 0;
+        'editing: loop {
+            // A prompt on the screen does not change: a name that arrives later appears in the next prompt.
+            let prompt = format!("{}> ", shared.wait_for_name(name_revision));
+            name_revision = 0;
+            printer.flush();
             let typed = match self.editor.readline(&prompt) {
                 Ok(typed) => typed,
                 // Ctrl-D, Ctrl-C.
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                    screen.answer(&ServerEvent::Error {
-                        text: "That was not UTF-8.".into(),
+                    printer.print_inline(&ServerEvent::Error {
+                        text: "Not sent: the line is not valid UTF-8.".into(),
                     })?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
-            // What is pasted may have several lines.
+            // Pasted input can have several lines.
             for line in typed.lines().filter(|line| !line.trim().is_empty()) {
-                match plain::decode(line) {
-                    ClientCommand::Quit => break 'typing,
-                    ClientCommand::Help {} => screen.answer(&lines::help())?,
-                    ClientCommand::Invalid(why) => {
-                        screen.answer(&ServerEvent::Error { text: why.into() })?
-                    }
-                    request => {
-                        if matches!(request, ClientCommand::Rename { .. }) {
-                            answers_before = shared.state().named;
+                match input::parse(line) {
+                    Input::Quit => break 'editing,
+                    Input::Print(event) => printer.print_inline(&event)?,
+                    Input::Send(command) => {
+                        if matches!(command, ClientCommand::Rename { .. }) {
+                            name_revision = shared.state().name_revision;
                         }
-                        if let Err(why) = say(&shared, &request) {
-                            screen.answer(&ServerEvent::Error { text: why.into() })?;
+                        if let Err(error) = send(&shared, &command) {
+                            printer.print_inline(&ServerEvent::Error { text: error.into() })?;
                             break;
                         }
                     }
@@ -154,122 +146,127 @@ impl Terminal {
             }
         }
 
-        let outgoing = {
+        let command_sender = {
             let mut state = shared.state();
-            state.leaving = true;
-            state.outgoing.take()
+            state.closing = true;
+            state.command_sender.take()
         };
-        // Without a connection there is nobody to say goodbye to.
-        if outgoing.is_some_and(|outgoing| outgoing.close().is_ok()) {
-            let _ = heard.recv_timeout(GOODBYE);
+        if command_sender.is_some_and(|sender| sender.close().is_ok()) {
+            // Returns when the event loop has ended.
+            let _ = done.recv_timeout(CLOSE_TIMEOUT);
         }
         Ok(())
     }
 }
 
-/// Sends, or tells why not.
-fn say(shared: &Shared, request: &ClientCommand<'_>) -> std::result::Result<(), &'static str> {
-    const GONE: &str = "That was not sent: there is no connection.";
-    let counts = usize::from(matches!(request, ClientCommand::Message { .. }));
-    let outgoing = {
+/// Sends a command, or returns the error to print.
+fn send(shared: &Shared, command: &ClientCommand<'_>) -> std::result::Result<(), &'static str> {
+    const NOT_CONNECTED: &str = "Not sent: not connected.";
+    let messages = usize::from(matches!(command, ClientCommand::Message { .. }));
+    let command_sender = {
         let mut state = shared.state();
-        let outgoing = state.outgoing.clone().ok_or(GONE)?;
-        // Before it is sent, as it may be heard at once; and together, as whoever takes a lost connection away tells how
-        // many lines may not have arrived by it.
-        state.unheard += counts;
-        outgoing
+        let command_sender = state.command_sender.clone().ok_or(NOT_CONNECTED)?;
+        // Counted before it is sent, because the broadcast can arrive at once. Counted under the same lock that guards
+        // the sender, because the event loop reports the count when it removes the sender of a lost connection.
+        state.unconfirmed += messages;
+        command_sender
     };
-    outgoing.send(request, Some(PATIENCE)).map_err(|error| {
-        let mut state = shared.state();
-        state.unheard = state.unheard.saturating_sub(counts);
-        match error {
-            SendError::Ended => GONE,
-            SendError::Stuck => "That was not sent: the server takes nothing at present.",
-        }
-    })
+    command_sender
+        .send(command, Some(SEND_TIMEOUT))
+        .map_err(|error| {
+            let mut state = shared.state();
+            state.unconfirmed = state.unconfirmed.saturating_sub(messages);
+            match error {
+                SendError::Disconnected => NOT_CONNECTED,
+                SendError::Timeout => "Not sent: the server is not reading.",
+            }
+        })
 }
 
-/// The thread that hears the server.
-struct Hearer {
+/// The thread that receives and prints events.
+struct EventLoop {
     shared: Arc<Shared>,
-    screen: Screen,
-    target: Target,
-    /// The name to ask for: the last one that was chosen and had.
-    chosen: Option<String>,
-    own: Own,
-    /// Dropped when it ends.
+    printer: MessagePrinter,
+    url: ServerUrl,
+    /// The name to request when reconnecting: that of `--name`, then the last one to which the user was renamed.
+    requested_name: Option<String>,
+    own_name: OwnName,
+    /// Dropped when the thread ends.
     _done: Sender<()>,
 }
 
-impl Hearer {
-    /// Until the user leaves, or the terminal is gone.
+impl EventLoop {
+    /// Runs until the user leaves or the terminal is closed.
     fn run(mut self, mut connection: Connection) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = MIN_BACKOFF;
         loop {
-            let began = Instant::now();
-            let Ok(ended) = self.hear(&mut connection) else {
+            let connected_at = Instant::now();
+            let Ok(reason) = self.print_events(&mut connection) else {
                 return;
             };
             drop(connection);
-            if began.elapsed() > LAST_PAUSE {
-                pause = FIRST_PAUSE;
+            if connected_at.elapsed() > MAX_BACKOFF {
+                backoff = MIN_BACKOFF;
             }
-            let unheard = {
+            let unconfirmed = {
                 let mut state = self.shared.state();
-                if state.leaving {
+                if state.closing {
                     return;
                 }
-                state.outgoing = None;
-                std::mem::take(&mut state.unheard)
+                state.command_sender = None;
+                std::mem::take(&mut state.unconfirmed)
             };
             self.shared.changed.notify_all();
-            let lost = match unheard {
+            let unconfirmed = match unconfirmed {
                 0 => String::new(),
-                1 => " Your last message may not have arrived.".to_owned(),
-                more => format!(" Your last {more} messages may not have arrived."),
+                1 => " Your last message might not have arrived.".to_owned(),
+                count => format!(" Your last {count} messages might not have arrived."),
             };
-            let notice = format!(
-                "Disconnected: {ended}.{lost} Trying again until the server is back; Ctrl-D leaves."
-            );
-            if self.screen.notice(&notice).is_err() {
+            let notice =
+                format!("Disconnected: {reason}.{unconfirmed} Reconnecting; Ctrl-D leaves.");
+            if self.printer.notice(&notice).is_err() {
                 return;
             }
-            let Ok(found) = self.reconnect(&mut pause) else {
+            let Ok(reconnected) = self.reconnect(&mut backoff) else {
                 return;
             };
-            connection = found;
+            connection = reconnected;
         }
     }
 
-    /// Shows everything up to the end of the connection.
-    fn hear(&mut self, connection: &mut Connection) -> std::result::Result<Ended, Gone> {
+    /// Prints events until the connection ends. Returns the reason of its end.
+    fn print_events(
+        &mut self,
+        connection: &mut Connection,
+    ) -> std::result::Result<Disconnected, TerminalClosed> {
         loop {
-            let mut told = match connection.hear() {
-                Ok(told) => told,
-                Err(ended) => return Ok(ended),
+            let mut event = match connection.next_event() {
+                Ok(event) => event,
+                Err(reason) => return Ok(reason),
             };
-            let before = self.own.name.clone();
-            self.own.follow(&mut told);
-            let renamed = matches!(told, ServerEvent::Renamed { .. }) && self.own.name != before;
-            if renamed {
-                self.chosen = Some(self.own.name.clone());
+            let previous_name = self.own_name.name.clone();
+            self.own_name.update(&mut event);
+            let own_rename =
+                matches!(event, ServerEvent::Renamed { .. }) && self.own_name.name != previous_name;
+            if own_rename {
+                self.requested_name = Some(self.own_name.name.clone());
             }
-            self.screen.show(&told, &self.own.name)?;
+            self.printer.print(&event, &self.own_name.name)?;
 
             let mut state = self.shared.state();
-            match &told {
-                ServerEvent::Message { from, .. } if *from == self.own.name => {
-                    state.unheard = state.unheard.saturating_sub(1)
+            match &event {
+                ServerEvent::Message { from, .. } if *from == self.own_name.name => {
+                    state.unconfirmed = state.unconfirmed.saturating_sub(1)
                 }
-                ServerEvent::Renamed { .. } if !renamed => {}
+                ServerEvent::Renamed { .. } if !own_rename => {}
                 ServerEvent::Welcome { .. }
                 | ServerEvent::Renamed { .. }
                 | ServerEvent::Error { .. } => {
-                    state.name = sanitize(&self.own.name)
+                    state.name = sanitize(&self.own_name.name)
                         .chars()
                         .take(MAX_NAME_LEN)
                         .collect();
-                    state.named += 1;
+                    state.name_revision += 1;
                     self.shared.changed.notify_all();
                 }
                 _ => {}
@@ -277,26 +274,29 @@ impl Hearer {
         }
     }
 
-    /// Tries until there is a connection, with growing pauses.
-    fn reconnect(&mut self, pause: &mut Duration) -> std::result::Result<Connection, Gone> {
-        let mut said = String::new();
+    /// Tries to connect, with increasing delays, until it succeeds.
+    fn reconnect(
+        &mut self,
+        backoff: &mut Duration,
+    ) -> std::result::Result<Connection, TerminalClosed> {
+        let mut last_error = String::new();
         loop {
-            // Leaving ends the program, whatever this thread waits for.
-            thread::sleep(*pause);
-            *pause = (*pause * 2).min(LAST_PAUSE);
-            match Connection::open(&self.target, self.chosen.as_deref()) {
+            // Leaving ends the process, so this thread need not wake up for it.
+            thread::sleep(*backoff);
+            *backoff = (*backoff * 2).min(MAX_BACKOFF);
+            match Connection::open(&self.url, self.requested_name.as_deref()) {
                 Ok(connection) => {
-                    self.shared.state().outgoing = Some(connection.outgoing());
-                    self.screen.notice("Connected again.")?;
+                    self.shared.state().command_sender = Some(connection.command_sender());
+                    self.printer.notice("Reconnected.")?;
                     return Ok(connection);
                 }
                 Err(error) => {
                     let error = error.to_string();
-                    // The same again would only fill the screen.
-                    if error != said {
-                        self.screen
+                    // Repeating the same error would only fill the screen.
+                    if error != last_error {
+                        self.printer
                             .notice(&format!("Still disconnected: {error}."))?;
-                        said = error;
+                        last_error = error;
                     }
                 }
             }

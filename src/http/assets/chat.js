@@ -1,298 +1,307 @@
-// The chat: a connection that is restored by itself, what is asked through it, and what the server tells. It speaks
-// the subprotocol threadchat.json, one JSON object per message.
+// The chat: a connection that reconnects by itself, the commands sent over it, and the events received from the server.
+// The page uses the subprotocol threadchat.json: one JSON object per message.
 
-import { read } from './commands.js';
-import { notice, say, toEnd } from './log.js';
-import * as people from './people.js';
+import { parseCommand } from './commands.js';
+import { appendMessage, appendNotice, scrollToEnd } from './message_log.js';
+import * as userList from './user_list.js';
 
-// Pauses between attempts to connect, in milliseconds, doubled each time. A connection that has held for longer than
-// the longest of them is a new beginning.
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 30_000;
+// Shortest and longest delay before an attempt to reconnect, in milliseconds. Each attempt doubles the delay. A
+// connection that lasted longer than the longest delay resets it.
+const MIN_BACKOFF = 500;
+const MAX_BACKOFF = 30_000;
 
-// The server pings, but a page can't see that. After this long without a word, in milliseconds, it asks who is here,
-// and when that is not answered in as long again the connection is dead.
-const SILENCE = 20_000;
+// Interval of the liveness check, in milliseconds. The server's pings are invisible to a page, so after an interval
+// without an event the page sends a `who` command. After another one without an event the connection counts as lost.
+const LIVENESS_INTERVAL = 20_000;
 
-// When a connection breaks, the server may take the old self for alive until a ping goes unanswered, 30 seconds by
-// default. So a name that is taken then is asked for again, for a little longer than that.
-const RECLAIM_PAUSE = 3_000;
-const RECLAIMS = 15;
+// When a connection is lost, the server can keep its user until a ping times out, by default after 30 seconds. While the
+// user's name is taken, the page requests it at this interval, in milliseconds, for a little longer than that.
+const NAME_RETRY_INTERVAL = 3_000;
+const NAME_RETRIES = 15;
 
 const byId = (id) => document.getElementById(id);
 
-// The two places to type at. What is refused is refused there.
-const composer = { form: byId('composer'), input: byId('text'), refusal: byId('text-refusal') };
-const naming = { form: byId('naming'), input: byId('name'), refusal: byId('name-refusal') };
+// The two input fields. Errors are shown at the field whose input caused them.
+const messageField = { form: byId('composer'), input: byId('text'), error: byId('text-error') };
+const nameField = { form: byId('rename'), input: byId('name'), error: byId('name-error') };
 
 let socket = null;
-let welcomedAt = 0; // When this connection's welcome came. 0: it hasn't.
-let me = ''; // What the server calls us, or did last.
-let wanted = remembered(); // The name that was chosen, to be had again on every connection.
-let reclaims = 0; // How often it may still be asked for on this connection.
-let attempts = 0; // To connect, since a connection last held.
-let retry = 0; // The timer of the next one.
-let heard = false; // Whether anything came since the silence was last looked into.
-let probing = false; // Whether the page has asked because nothing came.
-let tooLong = Infinity; // The shortest request that the server has refused for its length.
+let welcomedAt = 0; // Time of this connection's `welcome` event. 0: not received yet.
+let ownName = ''; // The name that the server gave last.
+let requestedName = storedName(); // The name that the user chose, requested again on every connection.
+let nameRetries = 0; // Remaining requests for it on this connection.
+let connectAttempts = 0; // Failed attempts since the last lasting connection.
+let reconnectTimer = 0;
+let receivedSinceCheck = false; // An event arrived since the last liveness check.
+let probing = false; // The last liveness check sent a `who` command.
+let rejectedLength = Infinity; // Length of the shortest command that the server rejected as too long.
 
-// What was asked and is not answered yet. The server answers everything once and in order, by an error or by telling
-// what was done, so the first of these is what its next answer is for.
-let unanswered = [];
+// Commands that the server has not answered yet. The server answers every command once and in order, with an error or
+// with the event that the command caused, so an answer belongs to the first of them.
+let unconfirmed = [];
 
-// ---- The connection ----
+// ---- Connection ----
 
 function connect() {
-  clearTimeout(retry);
-  forgetConnection();
+  clearTimeout(reconnectTimer);
+  closeSocket();
   const url = new URL('chat', location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  if (wanted) url.searchParams.set('name', wanted);
+  if (requestedName) url.searchParams.set('name', requestedName);
   socket = new WebSocket(url, 'threadchat.json');
-  socket.onmessage = (event) => {
-    heard = true;
-    told(JSON.parse(event.data));
+  socket.onmessage = (message) => {
+    receivedSinceCheck = true;
+    onServerEvent(JSON.parse(message.data));
   };
-  socket.onclose = (event) => lost(event.code);
+  socket.onclose = (close) => onClose(close.code);
 }
 
 function connectNow() {
-  show('connecting', 'Connecting…');
+  setStatus('connecting', 'Connecting…');
   connect();
 }
 
-function lost(code) {
+function onClose(code) {
   if (welcomedAt !== 0) {
-    notice('The connection is lost.');
-    if (Date.now() - welcomedAt > LONGEST_PAUSE) attempts = 0;
+    appendNotice('Connection lost.');
+    if (Date.now() - welcomedAt > MAX_BACKOFF) connectAttempts = 0;
   }
-  forgetConnection();
-  giveBack(code);
-  const pause = Math.min(FIRST_PAUSE * 2 ** attempts, LONGEST_PAUSE);
-  attempts += 1;
-  // Up to half of it is left to chance, so that a restarted server doesn't meet everybody at once.
-  retry = setTimeout(connect, pause * (1 - Math.random() / 2));
-  show('lost', 'Not connected, trying again…', 'Try now');
+  closeSocket();
+  restoreUnconfirmed(code);
+  const backoff = Math.min(MIN_BACKOFF * 2 ** connectAttempts, MAX_BACKOFF);
+  connectAttempts += 1;
+  // Up to half of the delay is random, so that the clients of a restarted server do not all reconnect at once.
+  reconnectTimer = setTimeout(connect, backoff * (1 - Math.random() / 2));
+  setStatus('disconnected', 'Reconnecting…', 'Retry now');
 }
 
-function leave() {
-  clearTimeout(retry);
-  forgetConnection();
-  unanswered = [];
-  notice('You left.');
-  show('left', 'You left', 'Join again');
+function quit() {
+  clearTimeout(reconnectTimer);
+  closeSocket();
+  unconfirmed = [];
+  appendNotice('You left the chat.');
+  setStatus('left', 'You left', 'Join again');
 }
 
-// Closes it if it isn't closed yet. What it still has to say must not be taken for the next one's.
-function forgetConnection() {
+// Closes the socket if it is open. Its remaining events are ignored, because they would seem to come from the next one.
+function closeSocket() {
   if (socket) socket.onmessage = socket.onclose = null;
   socket?.close();
   socket = null;
   welcomedAt = 0;
   probing = false;
-  people.here([], 0, '');
+  userList.setUsers([], 0, '');
 }
 
-// The writer gets back what was not answered when the connection ended: it may not have arrived. If that is several
-// texts, then the longest, which is the one that can have been too long.
-function giveBack(code) {
-  const typed = unanswered.filter((request) => request.place === composer);
-  unanswered = [];
+// Puts an unconfirmed text back into the message field, because it might not have arrived. Of several texts it takes the
+// longest, which is the one that can have been too long.
+function restoreUnconfirmed(code) {
+  const typed = unconfirmed.filter((command) => command.field === messageField);
+  unconfirmed = [];
   if (typed.length === 0) return;
   const longest = typed.reduce((a, b) => (b.length > a.length ? b : a));
   if (code === 1009) {
-    tooLong = longest.length;
-    refuse(longest, TOO_LONG);
+    rejectedLength = longest.length;
+    showError(longest, TOO_LONG);
   } else {
-    refuse(longest, 'The connection was lost before the server confirmed this.');
+    showError(longest, 'The connection was lost before the server confirmed this.');
   }
 }
 
-function lookIntoSilence() {
+function checkLiveness() {
   if (welcomedAt === 0) return;
-  if (probing && !heard) return lost();
-  probing = !heard;
-  if (probing) ask({ type: 'who' });
-  heard = false;
+  if (probing && !receivedSinceCheck) return onClose();
+  probing = !receivedSinceCheck;
+  if (probing) sendCommand({ type: 'who' });
+  receivedSinceCheck = false;
 }
 
-function show(state, words, action = '') {
-  if (document.body.dataset.state === state) return;
-  document.body.dataset.state = state;
-  byId('state').textContent = words;
-  byId('again').textContent = action;
-  byId('again').hidden = action === '';
+function setStatus(status, text, action = '') {
+  if (document.body.dataset.status === status) return;
+  document.body.dataset.status = status;
+  byId('status').textContent = text;
+  byId('reconnect').textContent = action;
+  byId('reconnect').hidden = action === '';
 }
 
-// ---- What is asked ----
+// ---- Commands ----
 
-const TOO_LONG = 'This is longer than the server takes. Send it in parts.';
-const NOT_CONNECTED = 'Not connected: this stays here until it can be sent.';
+const TOO_LONG = 'This is longer than the server accepts. Send it in parts.';
+const NOT_CONNECTED = 'Not connected. Send this when the connection is restored.';
 
-// `place` is where it was typed and `typed` what was; both are missing for what the page asks by itself.
-function ask(request, place, typed) {
-  const message = JSON.stringify(request);
-  const asked = { type: request.type, place, typed, length: message.length };
-  if (welcomedAt === 0) return refuse(asked, NOT_CONNECTED);
-  if (message.length >= tooLong) return refuse(asked, TOO_LONG);
-  unanswered.push(asked);
-  socket.send(message);
+// Sends a command. `field` and `text` are the field and its input; commands that the page sends by itself have neither.
+function sendCommand(command, field, text) {
+  const json = JSON.stringify(command);
+  const sent = { type: command.type, field, text, length: json.length };
+  if (welcomedAt === 0) return showError(sent, NOT_CONNECTED);
+  if (json.length >= rejectedLength) return showError(sent, TOO_LONG);
+  unconfirmed.push(sent);
+  socket.send(json);
 }
 
-// Says why where it was typed, and puts back what was, unless something else was begun there meanwhile.
-function refuse({ place, typed }, why) {
-  if (!place) return;
-  place.refusal.textContent = why;
-  place.input.setAttribute('aria-invalid', 'true');
-  if (place.input.value === '') place.input.value = typed;
+// Shows the error at the field and restores its input, unless the user has typed something else there.
+function showError({ field, text }, error) {
+  if (!field) return;
+  field.error.textContent = error;
+  field.input.setAttribute('aria-invalid', 'true');
+  if (field.input.value === '') field.input.value = text;
 }
 
-function forgetRefusal(place) {
-  place.refusal.textContent = '';
-  place.input.removeAttribute('aria-invalid');
+function clearError(field) {
+  field.error.textContent = '';
+  field.input.removeAttribute('aria-invalid');
 }
 
-composer.form.addEventListener('submit', (event) => {
+messageField.form.addEventListener('submit', (event) => {
   event.preventDefault();
-  const typed = composer.input.value;
-  if (typed.trim() === '') return;
-  forgetRefusal(composer);
-  const request = read(typed);
-  if (typeof request === 'string') return refuse({ place: composer, typed }, request);
-  composer.input.value = '';
-  toEnd();
-  if (request.type === 'quit') leave();
-  else ask(request, composer, typed);
+  const text = messageField.input.value;
+  if (text.trim() === '') return;
+  clearError(messageField);
+  const command = parseCommand(text);
+  if (typeof command === 'string') return showError({ field: messageField, text }, command);
+  messageField.input.value = '';
+  scrollToEnd();
+  if (command.type === 'quit') quit();
+  else sendCommand(command, messageField, text);
 });
 
-naming.form.addEventListener('submit', (event) => {
+nameField.form.addEventListener('submit', (event) => {
   event.preventDefault();
-  forgetRefusal(naming);
-  const name = naming.input.value.trim();
-  ask({ type: 'rename', name }, naming, name);
+  clearError(nameField);
+  const name = nameField.input.value.trim();
+  sendCommand({ type: 'rename', name }, nameField, name);
 });
 
-naming.input.addEventListener('keydown', (event) => {
+nameField.input.addEventListener('keydown', (event) => {
   if (event.key !== 'Escape') return;
-  forgetRefusal(naming);
-  naming.input.value = me;
-  composer.input.focus();
+  clearError(nameField);
+  nameField.input.value = ownName;
+  messageField.input.focus();
 });
 
-people.onChoose((name) => {
-  if (name === me) return naming.input.select();
-  composer.input.value = `/whisper ${name} `;
-  composer.input.focus();
+userList.onSelect((name) => {
+  if (name === ownName) return nameField.input.select();
+  messageField.input.value = `/whisper ${name} `;
+  messageField.input.focus();
 });
 
-byId('again').addEventListener('click', () => {
-  composer.input.focus();
+byId('reconnect').addEventListener('click', () => {
+  messageField.input.focus();
   connectNow();
 });
 
 addEventListener('online', () => {
-  if (document.body.dataset.state === 'lost') connectNow();
+  if (document.body.dataset.status === 'disconnected') connectNow();
 });
 
-// A browser keeps a page that was left for the way back, connection included: nobody would be at it, under our name.
+// The browser caches a page that the user left, with its connection. The connection would keep the user's name in use.
 addEventListener('pagehide', () => socket?.close());
 
-// ---- What the server tells ----
+// ---- Events ----
 
-function told(message) {
-  const answers = message.from === me || ['who', 'help', 'error'].includes(message.type);
-  const asked = answers ? unanswered.shift() : undefined;
-  switch (message.type) {
+// Removes and returns the command that the event answers, if it answers one.
+function takeConfirmed({ type, from }) {
+  if (from !== ownName && !['who', 'help', 'error'].includes(type)) return undefined;
+  // A newer server can answer a line with an event that this page ignores. The answer to a later `who` or `help` command
+  // shows that the line has been answered.
+  if (['who', 'help'].includes(type) && unconfirmed.some((command) => command.type === type)) {
+    while (unconfirmed[0].type === 'line') unconfirmed.shift();
+  }
+  return unconfirmed.shift();
+}
+
+function onServerEvent(event) {
+  const command = takeConfirmed(event);
+  switch (event.type) {
     case 'welcome':
-      return welcome(message);
+      return onWelcome(event);
     case 'message':
     case 'action':
     case 'whisper':
-      return say(message, label(message), message.from === me);
+      return appendMessage(event, senderLabel(event), event.from === ownName);
     case 'joined':
-      people.joined(message.name, message.users);
-      return notice(`${message.name} came.`);
+      userList.addUser(event.name, event.users);
+      return appendNotice(`${event.name} joined.`);
     case 'left':
-      if (people.left(message.name, message.users)) ask({ type: 'who' });
-      return notice(`${message.name} left.`);
+      if (userList.removeUser(event.name, event.users)) sendCommand({ type: 'who' });
+      return appendNotice(`${event.name} left.`);
     case 'renamed':
-      return renamed(message);
+      return onRenamed(event);
     case 'who':
-      people.here(message.names, message.users, me);
-      if (asked?.place) notice(who(message));
+      userList.setUsers(event.names, event.users, ownName);
+      if (command?.field) appendNotice(formatUserList(event));
       return;
     case 'help':
-      return notice(message.text);
+      return appendNotice(event.text);
     case 'error':
-      return refused(message, asked);
-    // A newer server may tell what this page knows nothing of.
+      return onError(event, command);
+    // A newer server can send events of other types. The page ignores them.
   }
 }
 
-function welcome({ name, users }) {
-  const greeting = me === '' ? 'You are connected' : 'You are connected again';
-  const count = users === 1 ? 'Nobody else is here' : `${users} are here`;
-  notice(`${greeting} as ${name}. ${count}.`);
+function onWelcome({ name, users }) {
+  const greeting = ownName === '' ? 'Connected' : 'Reconnected';
+  appendNotice(`${greeting} as ${name}. ${userList.formatCount(users)} here.`);
   welcomedAt = Date.now();
-  beCalled(name);
-  people.here([name], users, name);
-  show('connected', 'Connected');
-  if (composer.refusal.textContent === NOT_CONNECTED) forgetRefusal(composer);
-  reclaims = RECLAIMS;
-  // Why the wanted name can't be had comes next, without being asked for.
-  if (wanted && wanted !== name) unanswered.push({ type: 'rename' });
-  ask({ type: 'who' });
+  setOwnName(name);
+  userList.setUsers([name], users, name);
+  setStatus('connected', 'Connected');
+  if (messageField.error.textContent === NOT_CONNECTED) clearError(messageField);
+  nameRetries = NAME_RETRIES;
+  // The server rejected the name in the URL. Its error comes next and answers no command that the page sent.
+  if (requestedName && requestedName !== name) unconfirmed.push({ type: 'rename' });
+  sendCommand({ type: 'who' });
 }
 
-function renamed({ from, to }) {
-  people.renamed(from, to);
-  if (from !== me) return notice(`${from} is now ${to}.`);
-  beCalled(to);
-  remember(to);
-  notice(`You are now ${to}.`);
+function onRenamed({ from, to }) {
+  userList.renameUser(from, to);
+  if (from !== ownName) return appendNotice(`${from} is now ${to}.`);
+  setOwnName(to);
+  storeName(to);
+  appendNotice(`You are now ${to}.`);
 }
 
-function refused({ text }, asked) {
-  if (asked?.place) return refuse(asked, text);
-  // The page itself asks for nothing that is refused but the name it had.
-  if (reclaims > 0) return setTimeout(reclaim, RECLAIM_PAUSE);
-  notice(`${wanted} is still taken, so you are ${me} for now.`);
+function onError({ text }, command) {
+  if (command?.field) return showError(command, text);
+  // Of the commands that the page sends by itself, the server rejects only the request for the previous name.
+  if (nameRetries > 0) return setTimeout(retryName, NAME_RETRY_INTERVAL);
+  appendNotice(`The name ${requestedName} is still taken. You are ${ownName} for now.`);
 }
 
-function reclaim() {
-  if (welcomedAt === 0 || me === wanted) return;
-  reclaims -= 1;
-  ask({ type: 'rename', name: wanted });
+function retryName() {
+  if (welcomedAt === 0 || ownName === requestedName) return;
+  nameRetries -= 1;
+  sendCommand({ type: 'rename', name: requestedName });
 }
 
-function label({ type, from, to }) {
-  if (type === 'whisper') return from === me ? `You whisper to ${to}` : `${from} whispers to you`;
-  return from === me && type === 'message' ? 'You' : from;
+function senderLabel({ type, from, to }) {
+  if (type === 'whisper') return from === ownName ? `You whisper to ${to}` : `${from} whispers to you`;
+  return from === ownName && type === 'message' ? 'You' : from;
 }
 
-function who({ names, users }) {
+function formatUserList({ names, users }) {
   const more = users > names.length ? ` and ${users - names.length} more` : '';
-  return `${users} here: ${names.join(', ')}${more}.`;
+  return `${userList.formatCount(users)} here: ${names.join(', ')}${more}.`;
 }
 
-// ---- What we are called ----
+// ---- The user's name ----
 
-function beCalled(name) {
-  me = name;
-  naming.input.value = name;
-  forgetRefusal(naming);
+function setOwnName(name) {
+  ownName = name;
+  nameField.input.value = name;
+  clearError(nameField);
 }
 
-// For as long as the tab lives: two tabs would fight for a name that they shared. Storage may be forbidden, and then
-// the name lives as long as the page.
-function remember(name) {
-  wanted = name;
+// Stores the name for the lifetime of the tab, because two tabs that shared a name would compete for it. If the browser
+// forbids storage, the name lasts as long as the page.
+function storeName(name) {
+  requestedName = name;
   try {
     sessionStorage.setItem('name', name);
   } catch {}
 }
 
-function remembered() {
+function storedName() {
   try {
     return sessionStorage.getItem('name') ?? '';
   } catch {
@@ -300,5 +309,5 @@ function remembered() {
   }
 }
 
-setInterval(lookIntoSilence, SILENCE);
+setInterval(checkLiveness, LIVENESS_INTERVAL);
 connect();

@@ -1,37 +1,39 @@
-// What a typed line asks for, in the commands of the plain-text protocol.
+// Typed lines as commands of the protocol.
 
-// Returns the request, or a text that says what is wrong with the line.
-export function read(line) {
+// The commands that this page knows, by the word after the slash. Each entry takes the rest of the line and returns the
+// command to send, or the text of an error. A test compares the keys with the server's help text.
+const COMMANDS = {
+  nick: (name) => (name === '' ? usageError('a name: /nick NAME') : { type: 'rename', name: name.trimEnd() }),
+  whisper,
+  w: whisper,
+  who: () => ({ type: 'who' }),
+  me: (text) => (text === '' ? usageError('what you do: /me ACTION') : { type: 'action', text }),
+  help: () => ({ type: 'help' }),
+  quit: () => ({ type: 'quit' }),
+};
+
+// Returns the command for a typed line, or the text of an error. A line with an unknown command is sent as typed, because
+// a newer server can have more commands.
+export function parseCommand(line) {
   if (!line.startsWith('/')) return { type: 'message', text: line };
   if (line.startsWith('//')) return { type: 'message', text: line.slice(1) };
   const [word, rest] = splitWord(line.slice(1));
-  switch (word.toLowerCase()) {
-    case 'nick':
-      return rest === '' ? 'That needs a name: /nick NAME' : { type: 'rename', name: rest.trimEnd() };
-    case 'whisper':
-    case 'w':
-      return whisper(rest);
-    case 'who':
-      return { type: 'who' };
-    case 'me':
-      return rest === '' ? 'That needs what you do: /me ACTION' : { type: 'action', text: rest };
-    case 'help':
-      return { type: 'help' };
-    case 'quit':
-      return { type: 'quit' };
-    default:
-      return `There is no command /${word}. /help lists those there are.`;
-  }
+  const name = word.toLowerCase();
+  return Object.hasOwn(COMMANDS, name) ? COMMANDS[name](rest) : { type: 'line', text: line };
 }
 
 function whisper(rest) {
   const [to, text] = splitWord(rest);
-  if (to === '') return 'That needs a name and a text: /whisper NAME TEXT';
-  if (text === '') return `That needs a text: /whisper ${to} TEXT`;
+  if (to === '') return usageError('a name and a text: /whisper NAME TEXT');
+  if (text === '') return usageError(`a text: /whisper ${to} TEXT`);
   return { type: 'whisper', to, text };
 }
 
-// The first word, and what follows the white space behind it.
+function usageError(missing) {
+  return `That needs ${missing}`;
+}
+
+// Splits off the first word and removes the white space after it.
 function splitWord(text) {
   const [, word, rest] = text.match(/^(\S*)\s*(.*)$/s);
   return [word, rest];

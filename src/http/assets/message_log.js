@@ -1,108 +1,108 @@
-// The messages: drawn in batches, bounded, and followed while the reader is at their end.
-// All of it goes into the document as text, never as HTML.
+// The list of messages: bounded, rendered in batches, and scrolled to its end while the user reads there.
+// Entries enter the document as text, never as HTML.
 
-// What the document holds at most, so that a day of chat costs no more than an hour of it. Characters count as well:
-// a single message may have 65536 of them.
+// Bounds of the document, so that memory does not grow with the length of the chat. The second bound counts characters,
+// because a single message can have 65536 of them.
 const MAX_ENTRIES = 500;
 const MAX_CHARACTERS = 500_000;
 
-// As close to the end as this, in pixels, is at the end: zoomed pages scroll by fractions.
-const END = 40;
+// Distance from the end, in pixels, that counts as the end: on zoomed pages the scroll position is fractional.
+const END_TOLERANCE = 40;
 
-// How often a hidden page is drawn, in milliseconds. It gets no animation frames.
-const HIDDEN_PAUSE = 250;
+// Interval at which a hidden page is rendered, in milliseconds. Hidden pages get no animation frames.
+const HIDDEN_RENDER_INTERVAL = 250;
 
 const log = document.getElementById('log');
 const unseenButton = document.getElementById('unseen');
 const title = document.title;
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
-let waiting = []; // Entries that are not drawn yet.
-let said = 0; // How many messages came since the last drawing, those that will not be drawn included.
-let drawn = null; // The last entry that is.
-let characters = 0; // Of all that are.
-let following = true;
-let unseen = 0; // Messages below what the reader looks at.
+let queue = []; // Entries to render.
+let queuedMessages = 0; // Messages since the last rendering, including those dropped from the queue.
+let lastEntry = null; // The last rendered entry.
+let characters = 0; // Length of all rendered entries.
+let atEnd = true; // The user reads the end of the list.
+let unseen = 0; // Messages below the visible part of the list.
 let unread = 0; // Messages since the page was hidden.
 
-// Something that was said or done. `label` names the sender the way it is to be read.
-export function say({ type, from, text }, label, own) {
-  add({ type, from, label, text, own });
-  said += 1;
+// Appends a message, an action or a whisper. `label` is the sender as shown to the user.
+export function appendMessage({ type, from, text }, label, own) {
+  enqueue({ type, from, label, text, own });
+  queuedMessages += 1;
   if (document.hidden) {
     unread += 1;
     document.title = `(${unread}) ${title}`;
   }
 }
 
-// Something that nobody said.
-export function notice(text) {
-  add({ type: 'notice', text });
+// Appends an entry without a sender.
+export function appendNotice(text) {
+  enqueue({ type: 'notice', text });
 }
 
-export function toEnd() {
-  following = true;
+export function scrollToEnd() {
+  atEnd = true;
   unseen = 0;
   log.scrollTop = log.scrollHeight;
-  showUnseen();
+  updateUnseen();
 }
 
-// A hue for a name, the same on every page.
-export function hue(name) {
+// Returns the hue for a name, which is the same on every page.
+export function nameHue(name) {
   let hash = 0;
   for (const character of name.toLowerCase()) hash = (hash * 31 + character.codePointAt(0)) % 65_536;
-  // The golden angle sets names apart that differ by little.
+  // Multiples of the golden angle give similar names distant hues.
   return Math.round(hash * 137.508) % 360;
 }
 
-function add(entry) {
-  entry.time = Date.now();
-  if (waiting.length === 0) {
-    if (document.hidden) setTimeout(draw, HIDDEN_PAUSE);
-    else requestAnimationFrame(draw);
+function enqueue(entry) {
+  entry.receivedAt = Date.now();
+  if (queue.length === 0) {
+    if (document.hidden) setTimeout(render, HIDDEN_RENDER_INTERVAL);
+    else requestAnimationFrame(render);
   }
-  waiting.push(entry);
-  // Older ones would be dropped as soon as they were drawn. Dropping many at a time is cheap.
-  if (waiting.length >= 2 * MAX_ENTRIES) waiting.splice(0, MAX_ENTRIES);
+  queue.push(entry);
+  // Older entries would be trimmed as soon as they were rendered. Dropping many at a time is cheap.
+  if (queue.length >= 2 * MAX_ENTRIES) queue.splice(0, MAX_ENTRIES);
 }
 
-function draw() {
+function render() {
   const batch = document.createDocumentFragment();
-  for (const entry of waiting.slice(-MAX_ENTRIES)) batch.append(element(entry));
-  waiting = [];
+  for (const entry of queue.slice(-MAX_ENTRIES)) batch.append(entryElement(entry));
+  queue = [];
   log.append(batch);
   trim();
-  unseen += said;
-  said = 0;
-  if (following) toEnd();
-  else showUnseen();
+  unseen += queuedMessages;
+  queuedMessages = 0;
+  if (atEnd) scrollToEnd();
+  else updateUnseen();
 }
 
-function element(entry) {
+function entryElement(entry) {
   const { type, from, label, text, own } = entry;
   const element = document.createElement('p');
   element.className = type;
   element.classList.toggle('own', own === true);
   if (label) {
-    const sender = append(element, 'span', 'sender', label);
-    sender.style.setProperty('--hue', hue(from));
+    const sender = appendElement(element, 'span', 'sender', label);
+    sender.style.setProperty('--hue', nameHue(from));
     element.append(' ');
   }
-  append(element, 'span', 'text', text).dir = 'auto';
+  appendElement(element, 'span', 'text', text).dir = 'auto';
   if (label) {
-    entry.clock = clock.format(entry.time);
+    entry.time = timeFormat.format(entry.receivedAt);
     element.append(' ');
-    append(element, 'time', '', entry.clock);
-    // What a sender goes on saying within the same minute stands under one name.
-    const same = drawn?.type === type && drawn.label === label && drawn.clock === entry.clock;
-    element.classList.toggle('follows', same);
+    appendElement(element, 'time', '', entry.time);
+    // Consecutive messages of one sender within a minute share one visible name and time.
+    const grouped = lastEntry?.type === type && lastEntry.label === label && lastEntry.time === entry.time;
+    element.classList.toggle('grouped', grouped);
   }
-  drawn = entry;
+  lastEntry = entry;
   characters += element.textContent.length;
   return element;
 }
 
-function append(parent, tag, className, text) {
+function appendElement(parent, tag, className, text) {
   const child = document.createElement(tag);
   child.className = className;
   child.textContent = text;
@@ -110,31 +110,31 @@ function append(parent, tag, className, text) {
 }
 
 function trim() {
-  const tooMuch = () => log.childElementCount > MAX_ENTRIES || characters > MAX_CHARACTERS;
-  while (log.childElementCount > 1 && tooMuch()) {
+  const overLimit = () => log.childElementCount > MAX_ENTRIES || characters > MAX_CHARACTERS;
+  while (log.childElementCount > 1 && overLimit()) {
     characters -= log.firstElementChild.textContent.length;
     log.firstElementChild.remove();
   }
-  // The first one can't stand under the name of one that is gone.
-  log.firstElementChild?.classList.remove('follows');
+  // The first entry shows its own name and time, because the entry that it was grouped with can have been removed.
+  log.firstElementChild?.classList.remove('grouped');
 }
 
-function showUnseen() {
+function updateUnseen() {
   unseenButton.hidden = unseen === 0;
   unseenButton.textContent = unseen === 1 ? '1 new message ↓' : `${unseen} new messages ↓`;
 }
 
 log.addEventListener('scroll', () => {
-  following = log.scrollHeight - log.clientHeight - log.scrollTop < END;
-  if (following && unseen > 0) toEnd();
+  atEnd = log.scrollHeight - log.clientHeight - log.scrollTop < END_TOLERANCE;
+  if (atEnd && unseen > 0) scrollToEnd();
 });
 
-// A keyboard that comes up on a phone takes room from the messages; the last ones stay in view.
-new ResizeObserver(() => following && toEnd()).observe(log);
+// An on-screen keyboard shrinks the list; the last messages stay visible.
+new ResizeObserver(() => atEnd && scrollToEnd()).observe(log);
 
 unseenButton.addEventListener('click', () => {
-  toEnd();
-  // The button is gone, so the focus has to go somewhere.
+  scrollToEnd();
+  // The button is hidden now, so the focus moves to the list.
   log.focus();
 });
 

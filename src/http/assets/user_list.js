@@ -1,118 +1,122 @@
-// Who is here: a list that is kept up to date by what the server tells, and that starts a whisper.
+// The list of users in the room. Events from the server keep it current; selecting a name starts a whisper.
 
-import { hue } from './log.js';
+import { nameHue } from './message_log.js';
 
-// The server names this many of those who are here, and counts the rest.
-const WHO_NAMES = 100;
+// Number of names in the server's `who` event. The server only counts further users.
+const MAX_LISTED_NAMES = 100;
 
 const list = document.getElementById('names');
 const more = document.getElementById('more');
-const panel = document.getElementById('people');
-const heading = document.getElementById('people-title');
-const toggle = document.getElementById('people-toggle');
+const panel = document.getElementById('users');
+const heading = document.getElementById('users-title');
+const toggle = document.getElementById('users-toggle');
 
-const names = new Set(); // Those whose names are known: all who are here, unless it is a crowd.
-const items = new Map(); // The list's items by their names.
+const names = new Set(); // Known names: all users of the room, unless there are more than the server lists.
+const items = new Map(); // List items by name.
 let users = 0;
-let me = '';
-let scheduled = false;
-let chosen = () => {};
+let ownName = '';
+let renderScheduled = false;
+let selectCallback = () => {};
 
-// Calls this with every name that is chosen in the list.
-export function onChoose(callback) {
-  chosen = callback;
+// Sets the function to call with every name that the user selects in the list.
+export function onSelect(callback) {
+  selectCallback = callback;
 }
 
-// This many are here, these among them, and we are called that.
-export function here(all, count, own) {
+// Replaces the list by these names. `count` is the number of users in the room.
+export function setUsers(listed, count, own) {
   names.clear();
-  all.forEach((name) => names.add(name));
-  me = own;
-  redraw(count);
+  listed.forEach((name) => names.add(name));
+  ownName = own;
+  setCount(count);
 }
 
-export function joined(name, count) {
-  if (names.size < WHO_NAMES) names.add(name);
-  redraw(count);
+export function addUser(name, count) {
+  if (names.size < MAX_LISTED_NAMES) names.add(name);
+  setCount(count);
 }
 
-// Returns whether it is time to ask who is here. In a crowd the others have names too; asking only when half of the
-// known ones have left keeps the questions few.
-export function left(name, count) {
-  const known = names.delete(name);
-  redraw(count);
-  return known && count > names.size && names.size === WHO_NAMES / 2;
+// Removes a user. Returns true if the list needs a new `who` event to name users that it only counts. Waiting until half
+// of the known users have left keeps such requests rare.
+export function removeUser(name, count) {
+  const wasKnown = names.delete(name);
+  setCount(count);
+  return wasKnown && count > names.size && names.size === MAX_LISTED_NAMES / 2;
 }
 
-export function renamed(from, to) {
-  if (from === me) me = to;
+export function renameUser(from, to) {
+  if (from === ownName) ownName = to;
   if (names.delete(from)) names.add(to);
-  redraw(users);
+  setCount(users);
 }
 
-// Drawn a moment later, once for all that happens until then. A hidden page is drawn when it is seen again.
-function redraw(count) {
+export function formatCount(count) {
+  return count === 1 ? '1 user' : `${count} users`;
+}
+
+// Renders in the next animation frame, once for all changes until then. Hidden pages are rendered when they are shown.
+function setCount(count) {
   users = count;
-  if (!scheduled) requestAnimationFrame(draw);
-  scheduled = true;
+  if (!renderScheduled) requestAnimationFrame(render);
+  renderScheduled = true;
 }
 
-function draw() {
-  scheduled = false;
+function render() {
+  renderScheduled = false;
   for (const [name, item] of items) {
     if (names.has(name)) continue;
     item.remove();
     items.delete(name);
   }
   const sorted = [...names].sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
-  // Only what has to move is moved: a button that stays where it is keeps the focus.
-  let at = list.firstElementChild;
+  // Items already in their place are not moved, because moving a button takes its focus away.
+  let next = list.firstElementChild;
   for (const name of sorted) {
-    const item = items.get(name) ?? newItem(name);
-    item.classList.toggle('own', name === me);
-    if (item === at) at = at.nextElementSibling;
-    else list.insertBefore(item, at);
+    const item = items.get(name) ?? createItem(name);
+    item.classList.toggle('own', name === ownName);
+    if (item === next) next = next.nextElementSibling;
+    else list.insertBefore(item, next);
   }
   more.hidden = users <= names.size;
   more.textContent = `and ${users - names.size} more`;
-  const count = users === 0 ? 'Who is here' : `${users} here`;
+  const count = users === 0 ? 'Users' : formatCount(users);
   toggle.textContent = count;
   heading.textContent = count;
 }
 
-function newItem(name) {
+function createItem(name) {
   const item = document.createElement('li');
   const button = item.appendChild(document.createElement('button'));
   button.type = 'button';
   button.textContent = name;
-  button.style.setProperty('--hue', hue(name));
+  button.style.setProperty('--hue', nameHue(name));
   button.addEventListener('click', () => {
-    open(false);
-    chosen(name);
+    setOpen(false);
+    selectCallback(name);
   });
   items.set(name, item);
   return item;
 }
 
-// On a phone the list is behind a button.
-function open(shown) {
-  toggle.setAttribute('aria-expanded', shown);
-  panel.classList.toggle('open', shown);
+// Shows or hides the list on a narrow page, where a button opens it.
+function setOpen(open) {
+  toggle.setAttribute('aria-expanded', open);
+  panel.classList.toggle('open', open);
 }
 
 const isOpen = () => panel.classList.contains('open');
 
 toggle.addEventListener('click', () => {
-  open(!isOpen());
-  // The list comes last in the document, so the focus would have a long way to it.
+  setOpen(!isOpen());
+  // The list is the last element of the document, so the Tab key would take long to reach it.
   if (isOpen()) list.querySelector('button')?.focus();
 });
 
-// Whatever gets the focus there is to be seen.
-document.querySelector('main').addEventListener('focusin', () => open(false));
+// The open list covers the messages, so it closes when one of their elements gets the focus.
+document.querySelector('main').addEventListener('focusin', () => setOpen(false));
 
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'Escape' || !isOpen()) return;
-  open(false);
+  setOpen(false);
   toggle.focus();
 });
