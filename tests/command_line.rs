@@ -108,7 +108,7 @@ fn log_file_is_appended_to() {
         .expect("the server can be started");
     let log = || std::fs::read_to_string(&path).expect("the log file is readable");
     support::eventually("the server listens", || {
-        log().contains("responding at ws://127.0.0.1:")
+        log().contains("listening at ws://127.0.0.1:")
     });
     rustix::process::kill_process(
         rustix::process::Pid::from_child(&child),
@@ -141,7 +141,7 @@ fn messages_are_not_logged_at_level_info() {
     server.wait();
     let log = server.remaining_log().join("\n");
     assert!(
-        !log.contains("a chat message") && log.contains("came from"),
+        !log.contains("a chat message") && log.contains("joined from"),
         "{log}"
     );
 }

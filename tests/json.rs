@@ -129,7 +129,7 @@ fn json_and_plain_text_share_one_chat() {
         from: from.into(),
         to: to.into(),
         text: "psst".into(),
-        sent: false,
+        to_sender: false,
     };
     assert_eq!(next_event(&mut json), whisper("alice", "user1"));
     plain.send_text("/w alice psst");

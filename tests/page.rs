@@ -42,7 +42,7 @@ fn every_file_has_its_media_type_and_security_headers() {
         let check = |name, value: &str| assert_eq!(header(&head, name), Some(value), "{path}");
         check("Content-Type", &format!("{media_type}; charset=utf-8"));
         check("Content-Length", &body.len().to_string());
-        check("X-Content-Type-Config", "nosniff");
+        check("X-Content-Type-Options", "nosniff");
         check("Referrer-Policy", "no-referrer");
         check("Cache-Control", "no-cache");
         let policy = header(&head, "Content-Security-Policy").expect("the policy header is set");

@@ -78,7 +78,7 @@ fn writer_thread_panic_closes_only_that_connection() {
         .socket
         .local_addr()
         .expect("the socket is connected");
-    panic_at(&format!("{address}: writing behind"));
+    panic_at(&format!("{address}: fell behind"));
     let text = "x".repeat(60_000);
     stalled
         .socket
@@ -106,9 +106,12 @@ fn dispatcher_panic_closes_all_connections_and_ends_run_with_an_error() {
     let mut second = RawClient::connect(server.address);
     let address = second.socket.local_addr().expect("the socket is connected");
     // The dispatcher logs who joins.
-    panic_at(&format!("came from {address}"));
+    panic_at(&format!("joined from {address}"));
     second.send(support::raw::handshake("/chat", "").as_bytes());
-    assert!(matches!(server.wait(), Err(ServerError::Dispatcher)));
+    assert!(matches!(
+        server.wait(),
+        Err(ServerError::DispatcherPanicked)
+    ));
     // No client stays connected to a chat that has ended.
     assert_eq!(first.expect_close(), 1011);
     assert!(

@@ -40,7 +40,7 @@ fn exhausted_descriptors_pause_accepting() {
         raw.send(raw::handshake("/chat", "").as_bytes());
         clients.push(raw);
     }
-    server.wait_for_log("can't accept: Too many open files");
+    server.wait_for_log("cannot accept: Too many open files");
     first.send_text("still here");
     first.recv_until(|text| text == "[user0]: still here");
     let before = cpu_ticks(&server);
@@ -64,7 +64,7 @@ fn exhausted_descriptors_pause_accepting() {
     eventually("the resources are released", || server.descriptors() < 12);
     wait_until_one_user_remains(&server);
     assert!(
-        server.find_in_log("can't accept").is_none(),
+        server.find_in_log("cannot accept").is_none(),
         "the error is logged more than once"
     );
 }

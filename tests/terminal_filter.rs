@@ -77,7 +77,7 @@ fn output_is_the_plain_text_dialect() {
     filter.write("/help");
     filter.input = None;
     let lines = filter.read_to_end();
-    assert_eq!(lines[0], "* /nick NAME: be called NAME");
+    assert_eq!(lines[0], "* /nick NAME: change your name to NAME");
     assert_eq!(lines.len(), 7, "{lines:?}");
     assert_eq!(filter.wait(), success());
 }

@@ -172,7 +172,7 @@ impl Dispatcher {
         match self.room.name(id) {
             Some(name) => {
                 let users = self.room.users() - 1;
-                log::info!("{name} left from {peer}: {reason} ({users} users)");
+                log::info!("{name} left from {peer}: {reason}; {users} users");
             }
             None => log::info!("{peer} disconnected: {reason}"),
         }

@@ -1,7 +1,6 @@
 //! The list of connections, and the batches of frames that are sent to them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -15,7 +14,7 @@ use crate::websocket::frame;
 
 /// The dispatcher's entry for one connection.
 pub(super) struct Session {
-    pub(super) outbound: Arc<Outbound>,
+    pub(super) outbound: Outbound,
     /// The dialect of a chat client. `None` for an echo client, which receives no events.
     dialect: Option<Dialect>,
     /// Offset in the current batch of the dialect: everything before it was sent to this client or predates it.
@@ -42,7 +41,7 @@ impl Sessions {
     pub(super) fn insert(
         &mut self,
         id: ConnectionId,
-        outbound: Arc<Outbound>,
+        outbound: Outbound,
         dialect: Option<Dialect>,
     ) {
         let batch_offset = dialect.map_or(0, |dialect| {

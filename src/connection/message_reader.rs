@@ -1,7 +1,6 @@
 //! Reading messages from one client.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
 
 use tungstenite::error::Error;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
@@ -28,12 +27,12 @@ pub(super) struct MessageReader {
 
 impl MessageReader {
     pub(super) fn new(
-        outbound: &Arc<Outbound>,
+        outbound: &Outbound,
         mut already_read: Vec<u8>,
         is_echo: bool,
         config: &Config,
     ) -> MessageReader {
-        let mut stream = ValidatedStream::new(Arc::clone(outbound), is_echo);
+        let mut stream = ValidatedStream::new(outbound.clone(), is_echo);
         already_read.truncate(stream.validate(&already_read));
         let websocket_config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_SIZE)
@@ -110,7 +109,7 @@ impl MessageReader {
         Ok(())
     }
 
-    fn outbound(&self) -> &Arc<Outbound> {
+    fn outbound(&self) -> &Outbound {
         &self.websocket.get_ref().outbound
     }
 }

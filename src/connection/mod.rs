@@ -5,7 +5,6 @@ mod rate_limiter;
 mod stream;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use crossbeam_channel::{SendError, Sender};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -22,7 +21,7 @@ use crate::websocket::frame;
 /// A WebSocket connection whose handshake is complete.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) outbound: Outbound,
     pub(crate) inbox: Sender<Event>,
 }
 
@@ -72,7 +71,7 @@ impl Connection {
         };
         let connected = Event::Connected {
             id: self.id,
-            response: PendingResponse::new(Arc::clone(&self.outbound), response),
+            response: PendingResponse::new(self.outbound.clone(), response),
             endpoint,
         };
         if self.inbox.send(connected).is_err() {

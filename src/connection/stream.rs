@@ -1,7 +1,6 @@
 //! The byte stream between tungstenite and the client.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::sync::Arc;
 
 use tungstenite::{Bytes, Error};
 
@@ -11,7 +10,7 @@ use crate::websocket::validator::FrameValidator;
 
 /// The stream that tungstenite reads and writes: input passes a [`FrameValidator`], output goes to the [`Outbound`].
 pub(super) struct ValidatedStream {
-    pub(super) outbound: Arc<Outbound>,
+    pub(super) outbound: Outbound,
     /// Whether a byte arrived since the last Ping. The handshake counts.
     pub(super) received_since_ping: bool,
     /// The reply to the client's Close, once that has arrived.
@@ -23,7 +22,7 @@ pub(super) struct ValidatedStream {
 }
 
 impl ValidatedStream {
-    pub(super) fn new(outbound: Arc<Outbound>, is_echo: bool) -> ValidatedStream {
+    pub(super) fn new(outbound: Outbound, is_echo: bool) -> ValidatedStream {
         ValidatedStream {
             outbound,
             received_since_ping: true,

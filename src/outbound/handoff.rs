@@ -75,6 +75,7 @@ pub(super) struct Handoff {
     queue: Option<(Sender<Item>, Receiver<Item>)>,
     /// The costs of the queued items and of the one being written.
     pub(super) queued_bytes: usize,
+    max_backlog: usize,
     pub(super) close_state: CloseState,
     /// A thread waits until nothing is queued.
     pub(super) has_waiter: bool,
@@ -82,18 +83,31 @@ pub(super) struct Handoff {
 
 impl Handoff {
     /// Returns the initial state, in which everything is queued until the dispatcher has written the first item.
-    pub(super) fn new() -> Handoff {
+    pub(super) fn new(max_backlog: usize) -> Handoff {
         Handoff {
             writer: Writer::Sender,
             queue: None,
             queued_bytes: 0,
+            max_backlog,
             close_state: CloseState::Open,
             has_waiter: false,
         }
     }
 
     /// Gives the item to the caller to write if no thread writes, and queues it otherwise.
-    pub(super) fn submit(&mut self, item: Item, max_backlog: usize) -> Submitted {
+    pub(super) fn submit(&mut self, item: Item) -> Submitted {
+        match self.submit_unbounded(item) {
+            Submitted::Queued if self.queued_bytes > self.max_backlog => {
+                Submitted::BacklogExceeded {
+                    queued_bytes: self.queued_bytes,
+                }
+            }
+            submitted => submitted,
+        }
+    }
+
+    /// Does the same without the limit, for a caller that waits until its item is written.
+    pub(super) fn submit_unbounded(&mut self, item: Item) -> Submitted {
         if self.close_state != CloseState::Open {
             return Submitted::Refused;
         }
@@ -107,11 +121,6 @@ impl Handoff {
         self.queued_bytes += item.cost();
         // This struct holds both ends, so the channel cannot be disconnected.
         let _ = self.queue.get_or_insert_with(unbounded).0.send(item);
-        if self.queued_bytes > max_backlog {
-            return Submitted::BacklogExceeded {
-                queued_bytes: self.queued_bytes,
-            };
-        }
         Submitted::Queued
     }
 

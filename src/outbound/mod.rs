@@ -18,15 +18,17 @@
 //!    endpoint sends no further data; `a_close_is_the_last_thing_that_is_written`).
 
 mod handoff;
+mod sink;
 mod writer;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 
 use tungstenite::Bytes;
 
 use self::handoff::{CloseState, Handoff, Item, Submitted};
+use self::sink::{Partial, Sink};
 use crate::config::WRITE_TIMEOUT;
 use crate::net::Stream;
 use crate::websocket::disconnect::DisconnectReason;
@@ -35,48 +37,9 @@ use crate::websocket::disconnect::DisconnectReason;
 /// fast enough, could occupy the dispatcher indefinitely. Beyond it a writer thread takes over.
 const MAX_NONBLOCKING_SENDS: u32 = 64;
 
-/// An item that is being written.
-struct Partial {
-    item: Item,
-    /// The number of bytes that the socket has accepted.
-    written: usize,
-}
-
-impl Partial {
-    fn new(item: Item) -> Partial {
-        Partial { item, written: 0 }
-    }
-
-    /// Writes once. Returns whether all of the item is written.
-    fn write(
-        &mut self,
-        stream: &Stream,
-        write: impl Fn(&Stream, &[u8]) -> io::Result<usize>,
-    ) -> io::Result<bool> {
-        let rest = &self.item.bytes()[self.written..];
-        if !rest.is_empty() {
-            match write(stream, rest)? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                accepted => self.written += accepted,
-            }
-        }
-        let complete = self.written == self.item.bytes().len();
-        if let (true, Item::Close(_)) = (complete, &self.item) {
-            stream.shutdown_write();
-        }
-        Ok(complete)
-    }
-}
-
-/// The sending side of one client's connection. Shared by the connection's thread, the dispatcher, and the client's
-/// writer thread while there is one.
-pub(crate) struct Outbound {
-    stream: Arc<Stream>,
-    max_backlog: usize,
-    handoff: Mutex<Handoff>,
-    /// Notified when nothing is queued any more or the connection was aborted, if a thread waits for that.
-    drained: Condvar,
-}
+/// The sending side of one client's connection. The connection's thread and the dispatcher have a clone each.
+#[derive(Clone)]
+pub(crate) struct Outbound(Arc<Sink>);
 
 impl Outbound {
     /// Creates the outbound channel of a connection. More than `max_backlog` queued bytes abort the connection.
@@ -84,39 +47,38 @@ impl Outbound {
     /// # Errors
     ///
     /// The socket accepts no write timeout.
-    pub(crate) fn new(stream: Arc<Stream>, max_backlog: usize) -> io::Result<Arc<Outbound>> {
+    pub(crate) fn new(stream: Arc<Stream>, max_backlog: usize) -> io::Result<Outbound> {
         stream.set_write_timeout(WRITE_TIMEOUT)?;
-        Ok(Arc::new(Outbound {
+        Ok(Outbound(Arc::new(Sink {
             stream,
-            max_backlog,
-            handoff: Mutex::new(Handoff::new()),
+            handoff: Mutex::new(Handoff::new(max_backlog)),
             drained: Condvar::new(),
-        }))
+        })))
     }
 
     /// Returns the socket, for reading and for its options.
     pub(crate) fn stream(&self) -> &Stream {
-        &self.stream
+        &self.0.stream
     }
 
     /// Returns the client's address.
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.stream.peer()
+        self.0.stream.peer()
     }
 
     /// Returns whether a Close has been written.
     pub(crate) fn close_sent(&self) -> bool {
-        self.lock().close_state == CloseState::Sent
+        self.0.lock().close_state == CloseState::Sent
     }
 
     /// Returns whether bytes are queued that the socket has not accepted.
     pub(crate) fn has_backlog(&self) -> bool {
-        self.lock().queued_bytes > 0
+        self.0.lock().queued_bytes > 0
     }
 
     /// Returns the reason why the connection was aborted, if it was.
     pub(crate) fn abort_reason(&self) -> Option<DisconnectReason> {
-        match &self.lock().close_state {
+        match &self.0.lock().close_state {
             CloseState::Aborted(reason) => Some(reason.clone()),
             _ => None,
         }
@@ -124,25 +86,25 @@ impl Outbound {
 
     /// Sends whole frames. Writes what the socket accepts at once and queues the rest. Any thread; never waits for the
     /// client.
-    pub(crate) fn send(self: &Arc<Self>, frames: Bytes) {
+    pub(crate) fn send(&self, frames: Bytes) {
         self.submit(Item::Frames(frames));
     }
 
     /// Sends a Close frame as the last frame for this client. Any thread; never waits for the client.
-    pub(crate) fn close(self: &Arc<Self>, frame: Bytes) {
+    pub(crate) fn close(&self, frame: Bytes) {
         self.submit(Item::Close(frame));
     }
 
     /// Sends whole frames and waits until they are written, each time up to the write timeout.
     ///
     /// For a connection whose only source is its own thread, which slows its client down by not reading meanwhile.
-    pub(crate) fn send_blocking(self: &Arc<Self>, frames: Bytes) {
-        let mut handoff = self.lock();
-        match handoff.submit(Item::Frames(frames), usize::MAX) {
+    pub(crate) fn send_blocking(&self, frames: Bytes) {
+        let mut handoff = self.0.lock();
+        match handoff.submit_unbounded(Item::Frames(frames)) {
             Submitted::Write(item) => {
                 drop(handoff);
-                if let Some(item) = self.write_blocking(Partial::new(item))
-                    && let Some(queued) = self.finish(&item)
+                if let Some(item) = self.0.write_blocking(Partial::new(item))
+                    && let Some(queued) = self.0.finish(&item)
                 {
                     self.write_nonblocking(queued);
                 }
@@ -154,7 +116,7 @@ impl Outbound {
                     handoff.has_waiter
                 };
                 // The holder of the role notifies; each of its writes ends by the write timeout.
-                let _drained = self.drained.wait_while(handoff, unwritten);
+                let _drained = self.0.drained.wait_while(handoff, unwritten);
             }
             Submitted::Refused | Submitted::BacklogExceeded { .. } => {}
         }
@@ -162,28 +124,16 @@ impl Outbound {
 
     /// Ends the connection at once and discards what is queued. Only the first reason counts. Any thread.
     pub(crate) fn abort(&self, reason: DisconnectReason) {
-        let mut handoff = self.lock();
-        if let CloseState::Aborted(_) = handoff.close_state {
-            return;
-        }
-        handoff.close_state = CloseState::Aborted(reason);
-        drop(handoff);
-        self.drained.notify_all();
-        self.stream.abort();
+        self.0.abort(reason);
     }
 
     /// Ends the connection after the Close. The kernel still sends the written bytes. Any thread.
     pub(crate) fn shutdown(&self) {
-        self.stream.shutdown();
+        self.0.stream.shutdown();
     }
 
-    /// Locks the shared state. No code panics while it holds this lock, so a poisoned lock guards a complete state.
-    fn lock(&self) -> MutexGuard<'_, Handoff> {
-        self.handoff.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn submit(self: &Arc<Self>, item: Item) {
-        let submitted = self.lock().submit(item, self.max_backlog);
+    fn submit(&self, item: Item) {
+        let submitted = self.0.lock().submit(item);
         match submitted {
             Submitted::Write(item) => self.write_nonblocking(item),
             Submitted::Queued | Submitted::Refused => {}
@@ -195,11 +145,11 @@ impl Outbound {
 
     /// Writes an item and everything queued after it, as far as the socket accepts it at once. The caller holds the
     /// writer's role.
-    fn write_nonblocking(self: &Arc<Self>, item: Item) {
+    fn write_nonblocking(&self, item: Item) {
         let mut partial = Partial::new(item);
         for _ in 0..MAX_NONBLOCKING_SENDS {
-            match partial.write(&self.stream, Stream::write_nonblocking) {
-                Ok(true) => match self.finish(&partial.item) {
+            match partial.write(&self.0.stream, Stream::write_nonblocking) {
+                Ok(true) => match self.0.finish(&partial.item) {
                     Some(next) => partial = Partial::new(next),
                     None => return,
                 },
@@ -210,40 +160,7 @@ impl Outbound {
                 }
             }
         }
-        writer::start(self, partial);
-    }
-
-    /// Writes the rest of an item, waiting up to [`WRITE_TIMEOUT`] each time the socket accepts nothing. Returns the item,
-    /// or `None` if the connection was aborted. The caller holds the writer's role and keeps it.
-    fn write_blocking(&self, mut partial: Partial) -> Option<Item> {
-        loop {
-            match partial.write(&self.stream, Stream::write_blocking) {
-                Ok(true) => return Some(partial.item),
-                Ok(false) => {}
-                Err(error) => {
-                    self.abort(match error.kind() {
-                        // A blocking socket reports its timeout by one of these.
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                            DisconnectReason::WriteTimeout
-                        }
-                        kind => DisconnectReason::ConnectionLost(kind),
-                    });
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Accounts for a written item. Returns the next queued one, or frees the writer's role.
-    fn finish(&self, item: &Item) -> Option<Item> {
-        let mut handoff = self.lock();
-        let notify = handoff.complete(item);
-        let next = handoff.next_or_free();
-        drop(handoff);
-        if notify {
-            self.drained.notify_all();
-        }
-        next
+        writer::start(&self.0, partial);
     }
 }
 
@@ -254,12 +171,12 @@ impl Outbound {
 ///
 /// Dropped unwritten, which happens only if the dispatcher panics, it aborts the connection.
 pub(crate) struct PendingResponse {
-    outbound: Arc<Outbound>,
+    outbound: Outbound,
     response: Option<Bytes>,
 }
 
 impl PendingResponse {
-    pub(crate) fn new(outbound: Arc<Outbound>, response: Bytes) -> PendingResponse {
+    pub(crate) fn new(outbound: Outbound, response: Bytes) -> PendingResponse {
         PendingResponse {
             outbound,
             response: Some(response),
@@ -267,12 +184,12 @@ impl PendingResponse {
     }
 
     /// Writes the response and what was queued meanwhile. Never waits for the client.
-    pub(crate) fn write(mut self) -> Arc<Outbound> {
+    pub(crate) fn write(mut self) -> Outbound {
         if let Some(response) = self.response.take() {
-            let item = self.outbound.lock().claim(Item::Frames(response));
+            let item = self.outbound.0.lock().claim(Item::Frames(response));
             self.outbound.write_nonblocking(item);
         }
-        Arc::clone(&self.outbound)
+        self.outbound.clone()
     }
 }
 

@@ -72,12 +72,12 @@ fn send(model: &Arc<Model>, byte: u8) {
             // Queues although the role can be free by now.
             let mut handoff = model.lock();
             let writer = std::mem::replace(&mut handoff.writer, Writer::Sender);
-            handoff.submit(item, usize::MAX);
+            handoff.submit(item);
             handoff.writer = writer;
             return;
         }
     }
-    let submitted = model.lock().submit(item, usize::MAX);
+    let submitted = model.lock().submit(item);
     if let Submitted::Write(item) = submitted {
         write_nonblocking(model, item);
     }
@@ -120,7 +120,7 @@ fn write_nonblocking(model: &Arc<Model>, item: Item) {
 /// Two threads send three items, in every interleaving. Each item must be written once, in the order of its sender.
 fn check(mistake: Option<Mistake>) {
     loom::model(move || {
-        let mut handoff = Handoff::new();
+        let mut handoff = Handoff::new(usize::MAX);
         handoff.writer = Writer::Free;
         let model = Arc::new(Model {
             handoff: Mutex::new(handoff),

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const SOCKET_BYTES: usize = 256 << 10;
 
 /// Returns an outbound channel and the socket of its client.
-fn pair(max_backlog: usize) -> (Arc<Outbound>, TcpStream) {
+fn pair(max_backlog: usize) -> (Outbound, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
     let client =
         TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
@@ -27,7 +27,7 @@ fn pair(max_backlog: usize) -> (Arc<Outbound>, TcpStream) {
     sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES).expect("a socket");
     let stream = Arc::new(Stream::new(socket, peer));
     let outbound = Outbound::new(stream, max_backlog).expect("a socket");
-    PendingResponse::new(Arc::clone(&outbound), Bytes::new()).write();
+    PendingResponse::new(outbound.clone(), Bytes::new()).write();
     (outbound, client)
 }
 
@@ -67,7 +67,7 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
     let done = Arc::new(AtomicUsize::new(0));
     let producers: Vec<_> = (0..PRODUCERS)
         .map(|producer| {
-            let (outbound, done) = (Arc::clone(&outbound), Arc::clone(&done));
+            let (outbound, done) = (outbound.clone(), Arc::clone(&done));
             thread::spawn(move || {
                 for number in 0..RECORDS {
                     let record = record(producer, number);
@@ -85,11 +85,11 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
     let (mut read, mut bursts) = (0, 0);
     while read < total {
         // Let the socket fill, as long as a producer fills it without waiting.
-        let full = || outbound.lock().queued_bytes > 20_000;
+        let full = || outbound.0.lock().queued_bytes > 20_000;
         let all_done = || done.load(Ordering::Relaxed) >= usize::from(PRODUCERS) - 1;
         eventually("the socket is full", || full() || all_done());
         bursts += 1;
-        let caught_up = || outbound.lock().queued_bytes == 0;
+        let caught_up = || outbound.0.lock().queued_bytes == 0;
         loop {
             let mut header = [0; 5];
             client.read_exact(&mut header).expect("a record comes");
@@ -122,7 +122,7 @@ fn many_producers_one_socket_every_byte_once_and_in_order() {
     client.read_to_end(&mut rest).expect("no reset");
     assert_eq!(rest, b"bye", "each record arrived once");
     eventually("the backlog is counted down to 0", || {
-        outbound.lock().queued_bytes == 0
+        outbound.0.lock().queued_bytes == 0
     });
 }
 
@@ -165,7 +165,7 @@ fn exceeding_max_backlog_aborts() {
         (100_001..=100_000 + ITEM + ITEM_OVERHEAD).contains(&queued_bytes),
         "{queued_bytes}"
     );
-    let queued = outbound.lock().receiver().len();
+    let queued = outbound.0.lock().receiver().len();
     assert!(queued * (ITEM + ITEM_OVERHEAD) <= queued_bytes, "{queued}");
     drop(outbound);
     let mut all = Vec::new();
@@ -174,7 +174,7 @@ fn exceeding_max_backlog_aborts() {
 }
 
 fn has_writer_thread(outbound: &Outbound) -> bool {
-    outbound.lock().writer == Writer::Thread
+    outbound.0.lock().writer == Writer::Thread
 }
 
 /// Without the budget the dispatcher would serve one client for as long as another thread sends to that client.
@@ -186,7 +186,7 @@ fn nonblocking_budget_hands_over_to_a_writer() {
     ] {
         let (outbound, mut client) = pair(usize::MAX);
         let frame = |number: u32| number.to_be_bytes().to_vec();
-        let first = outbound.lock().submit(Item::Frames(frame(0).into()), 0);
+        let first = outbound.0.lock().submit(Item::Frames(frame(0).into()));
         let Submitted::Write(first) = first else {
             panic!("no other thread writes")
         };
@@ -210,7 +210,7 @@ fn a_writer_retires_when_the_client_has_caught_up() {
     let mut all = vec![0; 10 << 20];
     client.read_exact(&mut all).expect("everything arrives");
     eventually("the writer has ended", || {
-        !has_writer_thread(&outbound) && Arc::strong_count(&outbound) == 1
+        !has_writer_thread(&outbound) && Arc::strong_count(&outbound.0) == 1
     });
     outbound.send(b"x"[..].into());
     client

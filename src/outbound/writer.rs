@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::Select;
 
 use super::handoff::{Item, Writer};
-use super::{Outbound, Partial};
+use super::sink::{Partial, Sink};
 use crate::config::CLIENT_STACK_SIZE;
 use crate::websocket::disconnect::DisconnectReason;
 
@@ -17,10 +17,9 @@ use crate::websocket::disconnect::DisconnectReason;
 const WRITER_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Passes the writer's role and a partly written item to a new writer thread. The caller holds the role.
-pub(super) fn start(outbound: &Arc<Outbound>, partial: Partial) {
-    outbound.lock().writer = Writer::Thread;
-    log::debug!("{}: fell behind, starting a writer", outbound.peer());
-    let shared = Arc::clone(outbound);
+pub(super) fn start(sink: &Arc<Sink>, partial: Partial) {
+    sink.lock().writer = Writer::Thread;
+    let shared = Arc::clone(sink);
     let thread = thread::Builder::new()
         .name("writer".into())
         .stack_size(CLIENT_STACK_SIZE);
@@ -31,24 +30,25 @@ pub(super) fn start(outbound: &Arc<Outbound>, partial: Partial) {
         }
     });
     if spawned.is_err() {
-        outbound.abort(DisconnectReason::NoWriterThread);
+        sink.abort(DisconnectReason::NoWriterThread);
     }
 }
 
 /// Writes, waiting for the client, until the client has caught up for a while, or the connection ends.
-fn run(outbound: &Outbound, mut partial: Partial) {
-    while let Some(item) = outbound.write_blocking(partial) {
-        match next(outbound, &item) {
+fn run(sink: &Sink, mut partial: Partial) {
+    log::debug!("{}: fell behind, writer started", sink.stream.peer());
+    while let Some(item) = sink.write_blocking(partial) {
+        match next(sink, &item) {
             Some(next) => partial = Partial::new(next),
-            None => return log::debug!("{}: caught up, ending the writer", outbound.peer()),
+            None => return log::debug!("{}: caught up, writer ends", sink.stream.peer()),
         }
     }
 }
 
 /// Accounts for a written item and waits for the next one. After the idle timeout it frees the writer's role.
-fn next(outbound: &Outbound, item: &Item) -> Option<Item> {
+fn next(sink: &Sink, item: &Item) -> Option<Item> {
     let (notify, next, closed, receiver) = {
-        let mut handoff = outbound.lock();
+        let mut handoff = sink.lock();
         let notify = handoff.complete(item);
         (
             notify,
@@ -58,7 +58,7 @@ fn next(outbound: &Outbound, item: &Item) -> Option<Item> {
         )
     };
     if notify {
-        outbound.drained.notify_all();
+        sink.drained.notify_all();
     }
     if next.is_some() || closed {
         return next;
@@ -67,5 +67,5 @@ fn next(outbound: &Outbound, item: &Item) -> Option<Item> {
     let mut queued = Select::new();
     queued.recv(&receiver);
     let _ = queued.ready_timeout(WRITER_IDLE_TIMEOUT);
-    outbound.lock().next_or_free()
+    sink.lock().next_or_free()
 }

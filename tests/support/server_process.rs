@@ -55,7 +55,7 @@ impl ServerProcess {
             child,
             log,
         };
-        let line = server.wait_for_log("responding at");
+        let line = server.wait_for_log("listening at");
         let address = line
             .split("ws://")
             .nth(1)

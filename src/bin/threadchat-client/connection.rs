@@ -71,7 +71,7 @@ impl CommandSender {
         command: &ClientCommand<'_>,
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        // Serialising fails only for `Quit` and `Invalid`, which are never sent.
+        // Serializing fails only for `Quit`, `Unknown` and `Invalid`, which are never sent.
         let text = serde_json::to_string(command).map_err(|_| SendError::Disconnected)?;
         self.enqueue(Message::text(text), timeout)
     }

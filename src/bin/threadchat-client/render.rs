@@ -16,7 +16,12 @@ impl OwnName {
         match event {
             ServerEvent::Welcome { name, .. } => self.name = name.to_string(),
             ServerEvent::Renamed { from, to } if *from == self.name => self.name = to.to_string(),
-            ServerEvent::Whisper { from, to, sent, .. } => *sent = *from == self.name && from != to,
+            ServerEvent::Whisper {
+                from,
+                to,
+                to_sender,
+                ..
+            } => *to_sender = *from == self.name && from != to,
             _ => {}
         }
     }
@@ -129,7 +134,7 @@ mod tests {
                 from: from(),
                 to: to(),
                 text: text(),
-                sent: true,
+                to_sender: true,
             },
             ServerEvent::Joined {
                 name: text(),
@@ -193,7 +198,7 @@ mod tests {
             from: from.into(),
             to: to.into(),
             text: "x".into(),
-            sent: false,
+            to_sender: false,
         };
         let renamed = |from: &'static str, to: &'static str| ServerEvent::Renamed {
             from: from.into(),

@@ -1,0 +1,101 @@
+//! The socket of one client, with the state that all threads that write to it share.
+
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::handoff::{CloseState, Handoff, Item};
+use crate::net::Stream;
+use crate::websocket::disconnect::DisconnectReason;
+
+/// An item that is being written.
+pub(super) struct Partial {
+    pub(super) item: Item,
+    /// The number of bytes that the socket has accepted.
+    written: usize,
+}
+
+impl Partial {
+    pub(super) fn new(item: Item) -> Partial {
+        Partial { item, written: 0 }
+    }
+
+    /// Writes once. Returns whether all of the item is written.
+    pub(super) fn write(
+        &mut self,
+        stream: &Stream,
+        write: impl Fn(&Stream, &[u8]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
+        let rest = &self.item.bytes()[self.written..];
+        if !rest.is_empty() {
+            match write(stream, rest)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                accepted => self.written += accepted,
+            }
+        }
+        let complete = self.written == self.item.bytes().len();
+        if let (true, Item::Close(_)) = (complete, &self.item) {
+            stream.shutdown_write();
+        }
+        Ok(complete)
+    }
+}
+
+/// A socket and its [`Handoff`].
+pub(super) struct Sink {
+    pub(super) stream: Arc<Stream>,
+    pub(super) handoff: Mutex<Handoff>,
+    /// Notified when nothing is queued any more or the connection was aborted, if a thread waits for that.
+    pub(super) drained: Condvar,
+}
+
+impl Sink {
+    /// Locks the shared state. No code panics while it holds this lock, so a poisoned lock guards a complete state.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Handoff> {
+        self.handoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the connection at once and discards what is queued. Only the first reason counts. Any thread.
+    pub(super) fn abort(&self, reason: DisconnectReason) {
+        let mut handoff = self.lock();
+        if let CloseState::Aborted(_) = handoff.close_state {
+            return;
+        }
+        handoff.close_state = CloseState::Aborted(reason);
+        drop(handoff);
+        self.drained.notify_all();
+        self.stream.abort();
+    }
+
+    /// Writes the rest of an item, waiting up to the write timeout each time the socket accepts nothing. Returns the item,
+    /// or `None` if the connection was aborted. The caller holds the writer's role and keeps it.
+    pub(super) fn write_blocking(&self, mut partial: Partial) -> Option<Item> {
+        loop {
+            match partial.write(&self.stream, Stream::write_blocking) {
+                Ok(true) => return Some(partial.item),
+                Ok(false) => {}
+                Err(error) => {
+                    self.abort(match error.kind() {
+                        // A blocking socket reports its timeout by one of these.
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                            DisconnectReason::WriteTimeout
+                        }
+                        kind => DisconnectReason::ConnectionLost(kind),
+                    });
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Accounts for a written item. Returns the next queued one, or frees the writer's role.
+    pub(super) fn finish(&self, item: &Item) -> Option<Item> {
+        let mut handoff = self.lock();
+        let notify = handoff.complete(item);
+        let next = handoff.next_or_free();
+        drop(handoff);
+        if notify {
+            self.drained.notify_all();
+        }
+        next
+    }
+}
