@@ -47,7 +47,7 @@ impl Outbound {
     /// # Errors
     ///
     /// The socket accepts no write timeout.
-    pub(crate) fn new(stream: Arc<Stream>, max_backlog: usize) -> io::Result<Outbound> {
+    pub(crate) fn new(stream: Stream, max_backlog: usize) -> io::Result<Outbound> {
         stream.set_write_timeout(WRITE_TIMEOUT)?;
         Ok(Outbound(Arc::new(Sink {
             stream,

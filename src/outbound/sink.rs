@@ -1,7 +1,7 @@
 //! The socket of one client, with the state that all threads that write to it share.
 
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::handoff::{CloseState, Handoff, Item};
 use crate::net::Stream;
@@ -42,7 +42,7 @@ impl Partial {
 
 /// A socket and its [`Handoff`].
 pub(super) struct Sink {
-    pub(super) stream: Arc<Stream>,
+    pub(super) stream: Stream,
     pub(super) handoff: Mutex<Handoff>,
     /// Notified when nothing is queued any more or the connection was aborted, if a thread waits for that.
     pub(super) drained: Condvar,

@@ -25,7 +25,7 @@ fn pair(max_backlog: usize) -> (Outbound, TcpStream) {
     client.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     let (socket, peer) = listener.accept().expect("a client has connected");
     sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES).expect("a socket");
-    let stream = Arc::new(Stream::new(socket, peer));
+    let stream = Stream::new(socket, peer);
     let outbound = Outbound::new(stream, max_backlog).expect("a socket");
     PendingResponse::new(outbound.clone(), Bytes::new()).write();
     (outbound, client)

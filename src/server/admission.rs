@@ -40,7 +40,7 @@ impl Shared {
 
 /// A client whose request is being read or answered.
 struct PendingHandshake {
-    stream: Arc<Stream>,
+    stream: Stream,
     /// Set once: by the acceptor, which evicts the client, or by the client's thread, which opens a WebSocket.
     claimed: AtomicBool,
 }
@@ -102,7 +102,7 @@ impl Admission {
             self.evict_oldest();
         }
         let handshake = Arc::new(PendingHandshake {
-            stream: Arc::new(Stream::new(socket, peer)),
+            stream: Stream::new(socket, peer),
             claimed: AtomicBool::new(false),
         });
         let (pending, shared) = (Arc::clone(&handshake), Arc::clone(&self.shared));
@@ -186,7 +186,8 @@ fn open_connection(
     };
     let outbound = stream
         .set_nodelay()
-        .and_then(|()| Outbound::new(Arc::clone(stream), shared.config.backlog_limit()));
+        .and_then(|()| stream.try_clone())
+        .and_then(|stream| Outbound::new(stream, shared.config.backlog_limit()));
     let outbound = match outbound {
         Ok(outbound) => outbound,
         Err(error) => return reject(error),
