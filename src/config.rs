@@ -24,7 +24,7 @@ pub(crate) const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request head in bytes. Browsers stay under half of it, cookies included.
 pub(crate) const MAX_HEAD_SIZE: usize = 8 << 10;
 
-/// The time for a client to accept an HTTP response, and again to close.
+/// The time for a client to accept an HTTP response, and the same time to close.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time for `/health` to wait for room in the dispatcher's inbox, and again for the reply.
@@ -36,11 +36,11 @@ pub(crate) const MIN_PENDING_HANDSHAKES: usize = 64;
 /// Memory bound of the inbox in bytes, assuming messages of the largest size.
 const INBOX_MAX_BYTES: usize = 64 << 20;
 
-/// Capacity of the inbox in events. With fewer events, connections queue up for room. With more than a batch takes, a
+/// Capacity of the inbox in events. With fewer events, connections wait for space. With more than a batch takes, a
 /// client waits for several batches while another one floods the inbox.
 const INBOX_CAPACITY: RangeInclusive<usize> = 8..=MAX_BATCH_EVENTS;
 
-/// A batch ends with this many bytes of frames: enough to make one write per client worth its cost, and few enough for the
+/// A batch ends with this many bytes of frames: enough to be worth one write per client, and few enough for the
 /// socket buffer of a client that reads.
 pub(crate) const MAX_BATCH_BYTES: usize = 64 << 10;
 
@@ -111,6 +111,9 @@ impl Config {
         }
         if !(1..=MAX_MESSAGE_LIMIT).contains(&self.max_message) {
             return invalid(format!("--max-message must be 1 to {MAX_MESSAGE_LIMIT}"));
+        }
+        if self.ping == Some(Duration::ZERO) {
+            return invalid("--ping must be at least 1 second, or none".into());
         }
         if self.rate_limit == Some(0) {
             return invalid("--rate-limit must be at least 1, or none".into());

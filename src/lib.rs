@@ -14,9 +14,9 @@
 //!
 //! # Layers
 //!
-//! Imports go down only. Read the layers from the top: a reader who knows the threads understands the rest.
+//! Imports go down only. The README has the reading order, which starts at the threads.
 //!
-//! - `server`: **start here**: the threads and the rules between them; acceptor, admission, permits, shutdown
+//! - `server`: the threads and the rules between them; acceptor, admission, permits, shutdown
 //! - `http`: request heads within limits, routes, the handshake of a WebSocket, the chat page
 //! - `connection`: the life of one WebSocket on its own thread
 //! - `chat`: events, the dispatcher that owns the sessions, the room with its users and names

@@ -66,11 +66,11 @@ impl Dispatcher {
         events
     }
 
-    /// Waits for the next event. Returns `None` when every sender is dropped. Aborts connections whose close timeout ends
-    /// meanwhile.
+    /// Waits for the next event. Returns `None` when every sender is dropped. Aborts connections whose close timeout
+    /// expires.
     fn next_event(&mut self, inbox: &Receiver<Event>) -> Option<Event> {
         while let Some(&(deadline, id)) = self.closing.front() {
-            // Checked before the inbox, which clients that are to be aborted could keep full.
+            // Checked first, because clients that are due to be aborted could keep the inbox full.
             let event = if Instant::now() < deadline {
                 inbox.recv_deadline(deadline)
             } else {

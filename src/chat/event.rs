@@ -24,12 +24,12 @@ pub(crate) enum Event {
     Disconnected {
         id: ConnectionId,
         reason: DisconnectReason,
-        /// The Close to send. The dispatcher sends it, because it alone knows what the client must receive before.
+        /// The Close to send. The dispatcher sends it, because only the dispatcher knows the messages that must precede it.
         close: Option<Bytes>,
     },
-    /// Requests a sign of life: the dispatcher replies by this channel, which must have room.
+    /// A health check. The dispatcher replies on this channel, which must have capacity.
     HealthCheck(Sender<()>),
-    /// Closes all connections, and those that still come.
+    /// Closes all current and later connections.
     Shutdown,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Endpoint {
     Echo,
 }
 
-/// A chat client's wishes from its handshake.
+/// The parameters of a chat client's handshake.
 pub(crate) struct JoinRequest {
     pub(crate) dialect: Dialect,
     /// The requested name.

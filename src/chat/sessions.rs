@@ -21,11 +21,11 @@ pub(super) struct Session {
     batch_offset: usize,
 }
 
-/// The frames for all clients of one dialect that are not sent yet.
+/// Unsent frames for all clients of one dialect.
 #[derive(Default)]
 struct Batch {
     frames: Vec<u8>,
-    /// The number of chat clients that speak the dialect. Without one, nothing is encoded.
+    /// The number of chat clients that speak the dialect. If it is 0, no event is encoded.
     clients: usize,
 }
 
@@ -108,7 +108,7 @@ impl Sessions {
         }
     }
 
-    /// Sends one client the part of the batch that it has not received, and then `frames`: all clients keep one order.
+    /// Sends one client the part of the batch that it has not received, and then `frames`, so the order is the same for all clients.
     pub(super) fn send_now_to(&mut self, id: ConnectionId, frames: &[u8]) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;

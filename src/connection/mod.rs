@@ -42,9 +42,9 @@ impl From<DisconnectReason> for End {
 }
 
 impl Connection {
-    /// Serves the client until it disconnects. The whole work of the connection's thread.
+    /// Serves the client until it disconnects. Runs on the connection's thread.
     ///
-    /// `already_read` are the bytes that arrived after the request's head.
+    /// `already_read` holds the bytes received after the request's head.
     pub(crate) fn run(
         &self,
         response: Bytes,
@@ -75,7 +75,7 @@ impl Connection {
             endpoint,
         };
         if self.inbox.send(connected).is_err() {
-            // The dispatcher ends before this thread only if it panics.
+            // Only a panic ends the dispatcher before this thread.
             return DisconnectReason::InternalError.into();
         }
         if let Err(error) = self.outbound.stream().set_read_timeout(config.ping) {
@@ -148,7 +148,7 @@ impl Connection {
             close: Some(close), ..
         })) = self.inbox.send(disconnected)
         {
-            // The dispatcher has ended and sends nothing before this Close any more.
+            // The dispatcher has ended, so this thread sends the Close.
             self.outbound.close(close);
         }
         let peer_closes = || sends_close && self.outbound.stream().lingering_close(LINGER_TIMEOUT);

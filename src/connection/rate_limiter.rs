@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The time whose share of messages a client can send at once after it was idle.
+/// The size of a burst as a period: after being idle, a client can send this period's messages at once.
 const BURST_WINDOW: Duration = Duration::from_secs(1);
 
 /// Slows a client down to its rate by blocking its thread, so that further input stays in the client's TCP window.
@@ -12,8 +12,8 @@ const BURST_WINDOW: Duration = Duration::from_secs(1);
 pub(super) struct RateLimiter {
     /// The time between two messages at the permitted rate.
     interval: Duration,
-    /// The time at which the next message conforms to the rate (GCRA: theoretical arrival time). It lies up to a burst in
-    /// the past.
+    /// The time until which messages have been accounted for (GCRA: theoretical arrival time, less the burst). It lies up
+    /// to a burst in the past. The next message is due one interval later.
     next_conforming: Instant,
 }
 

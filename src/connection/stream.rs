@@ -17,7 +17,7 @@ pub(super) struct ValidatedStream {
     pub(super) close_reply: Option<Bytes>,
     is_echo: bool,
     validator: FrameValidator,
-    /// The violation after the bytes that tungstenite has been given.
+    /// The violation to report when the valid bytes before it have been read.
     violation: Option<DisconnectReason>,
 }
 
@@ -44,7 +44,7 @@ impl ValidatedStream {
         }
     }
 
-    /// Translates a failed read. The violation that caused it, if one did, is the reason.
+    /// Translates a failed read. Returns the violation if that caused the error.
     pub(super) fn disconnect_reason(&mut self, error: Error) -> DisconnectReason {
         match (&error, self.violation.take()) {
             (Error::Io(io), Some(violation)) if io.kind() == ErrorKind::InvalidData => violation,

@@ -16,7 +16,7 @@ use crate::net::Stream;
 pub(crate) enum RequestError {
     /// The client disconnected, or sent nothing.
     Disconnected,
-    /// The client gets this response.
+    /// The request is refused with this response.
     Rejected(HttpResponse),
 }
 

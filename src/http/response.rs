@@ -14,7 +14,7 @@ pub(crate) const OUT_OF_THREADS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nR
 /// A response after which the connection is closed.
 pub(crate) struct HttpResponse {
     status: &'static str,
-    /// All header lines but `Connection`, each with its line end.
+    /// All header lines except `Connection`, each with its line end.
     headers: String,
     body: Cow<'static, str>,
 }
@@ -59,7 +59,7 @@ impl HttpResponse {
         self
     }
 
-    /// Creates the response for a lack of room, which can be over in a moment.
+    /// Creates the response to a temporary lack of resources.
     pub(crate) fn service_unavailable(reason: &'static str) -> HttpResponse {
         HttpResponse::new("503 Service Unavailable", reason).with_header("Retry-After: 5")
     }
@@ -94,7 +94,7 @@ impl HttpResponse {
     }
 }
 
-/// Shows the status and the beginning of the body: the log has no use for a whole page.
+/// Shows the status and the beginning of the body, which keeps log lines short.
 impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.status, excerpt(&self.body))

@@ -31,7 +31,7 @@ pub(super) fn serve(request: &Request) -> Option<HttpResponse> {
     } else {
         HttpResponse::with_content_type("200 OK", content_type, body)
     };
-    // The files belong together, so the browser asks each time. One line tells it that it has the current version.
+    // The files belong together, so the browser asks each time. A 304 response confirms that its copy is current.
     let response = response
         .with_header("Cache-Control: no-cache")
         .with_header(&format!("ETag: {etag}"))
@@ -48,8 +48,8 @@ fn etag(body: &str) -> String {
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// Returns whether the browser has this version. The quotes are part of a tag, so a search finds it in a list, and whether
-/// or not it is marked as weak (RFC 9110, section 13.1.2).
+/// Returns whether the browser has this version. Tags include their quotes, so a substring search also matches lists and
+/// weak tags (RFC 9110, section 13.1.2).
 fn etag_matches(request: &Request, etag: &str) -> bool {
     let known = request.headers().get_all(IF_NONE_MATCH);
     known

@@ -11,7 +11,7 @@ use crate::chat::event::{Endpoint, JoinRequest};
 use crate::config::Config;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
 
-/// A WebSocket that can be opened.
+/// An accepted handshake.
 pub(crate) struct Upgrade {
     /// The response of the handshake, as bytes.
     pub(crate) response: Bytes,
@@ -88,7 +88,7 @@ fn handshake_error(error: Error) -> HttpResponse {
     }
 }
 
-/// Checks the origin of a web page. Clients that are no web page send no `Origin` and are always allowed.
+/// Checks the origin of a web page. Clients other than web pages send no `Origin` and are always allowed.
 fn origin_allowed(request: &Request, config: &Config) -> bool {
     let Some(origin) = request.headers().get(ORIGIN) else {
         return true;
@@ -114,7 +114,7 @@ fn negotiate_subprotocol(request: &Request) -> Dialect {
     }
 }
 
-/// Returns the value of `name` in the query. Valid names need no escapes, so one with escapes is refused as it stands.
+/// Returns the value of `name` in the query. Valid names need no escapes, so a name with escapes is refused without decoding.
 fn requested_name(request: &Request) -> Option<String> {
     let pairs = request.uri().query()?.split('&');
     pairs

@@ -95,14 +95,14 @@ impl Stream {
         (&self.socket).write_all(bytes)
     }
 
-    /// Writes as much as fits at once, for a client that no thread can wait for, and ends the sending direction.
+    /// Writes as much as fits at once, for a client without a thread, and ends the sending direction.
     pub(crate) fn write_last_nonblocking(&self, bytes: &[u8]) {
         // An error means that the client does not get the bytes. It is disconnected either way.
         let _ = self.write_nonblocking(bytes);
         self.shutdown_write();
     }
 
-    /// Sends a FIN after all written bytes. Reading goes on.
+    /// Sends a FIN after all written bytes. The socket can still be read.
     pub(crate) fn shutdown_write(&self) {
         // An error means that the connection has ended already.
         let _ = self.socket.shutdown(Shutdown::Write);
@@ -115,7 +115,7 @@ impl Stream {
     }
 
     /// Ends both directions and discards the written bytes that the kernel has not sent, by a reset (RFC 9293, section
-    /// 3.10.5). Otherwise the kernel would keep megabytes for a client that never reads, long after the server forgot it.
+    /// 3.10.5). Otherwise the kernel would keep megabytes for a client that never reads, long after the session was removed.
     pub(crate) fn abort(&self) {
         // An error means that the connection has ended already.
         let _ = rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));

@@ -1,12 +1,18 @@
-//! The state of an outbound channel that threads share under one lock: the writer's role, the queue, the close state.
-//! Plain logic; `model.rs` checks every interleaving of its callers.
+//! The state of an outbound channel that threads share under one lock: the writer's role, the queue, the byte count, the
+//! close state. Plain logic; `model.rs` runs it in every interleaving.
+//!
+//! ```text
+//! Free ── submit ──► Sender ── socket full, or budget used up ──► Thread
+//!  ▲                   │                                            │
+//!  └─ nothing queued ──┴─────────── nothing queued for a while ─────┘
+//! ```
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tungstenite::Bytes;
 
 use crate::websocket::disconnect::DisconnectReason;
 
-/// The bookkeeping of one queued item in bytes: its slot in the channel and the header of a buffer of its own.
+/// The overhead of a queued item in bytes: its slot in the channel and its buffer's header.
 pub(super) const ITEM_OVERHEAD: usize = 128;
 
 /// Bytes to be written in one piece.
@@ -35,7 +41,7 @@ impl Item {
 pub(super) enum Writer {
     /// No thread writes, and nothing is queued.
     Free,
-    /// A thread writes that has an item to send. Initially the dispatcher, until it has sent the handshake's response.
+    /// A sending thread writes, without waiting. Initially the dispatcher, until it has sent the handshake's response.
     Sender,
     /// The writer thread writes.
     Thread,
@@ -57,7 +63,7 @@ pub(super) enum CloseState {
 pub(super) enum Submitted {
     /// The caller holds the writer's role now and must write the item.
     Write(Item),
-    /// The item waits for the holder of the role.
+    /// The item was queued for the holder of the role.
     Queued,
     /// The item was refused because of the close state.
     Refused,
@@ -106,7 +112,7 @@ impl Handoff {
         }
     }
 
-    /// Does the same without the limit, for a caller that waits until its item is written.
+    /// Submits an item without the backlog limit, for a caller that waits until its item is written.
     pub(super) fn submit_unbounded(&mut self, item: Item) -> Submitted {
         if self.close_state != CloseState::Open {
             return Submitted::Refused;
@@ -139,8 +145,8 @@ impl Handoff {
         self.queued_bytes == 0 && std::mem::take(&mut self.has_waiter)
     }
 
-    /// Returns the next queued item, or frees the writer's role. Looking and freeing happen under one lock: an item
-    /// that is queued in between would never be written.
+    /// Returns the next queued item, or frees the writer's role. Both happen under one lock: otherwise
+    /// an item queued in between would be lost.
     pub(super) fn next_or_free(&mut self) -> Option<Item> {
         let next = self.next();
         if next.is_none() {
@@ -154,7 +160,7 @@ impl Handoff {
         self.queue.as_ref()?.1.try_recv().ok()
     }
 
-    /// Returns whether nothing is written any more: the Close has been, or the connection was aborted.
+    /// Returns whether the Close was written or the connection aborted.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.close_state, CloseState::Sent | CloseState::Aborted(_))
     }

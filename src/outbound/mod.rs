@@ -8,12 +8,12 @@
 //!    full socket or an endless queue is left to a writer thread (`nonblocking_budget_hands_over_to_a_writer`,
 //!    `tests/stalled_clients.rs`).
 //! 3. One thread at a time writes: the holder of the writer's role. A thread with an item takes the role if it is free
-//!    and writes the item directly. Otherwise it queues the item in the channel and returns. The holder looks into the
+//!    and writes the item directly. Otherwise it queues the item in the channel and returns. The holder checks the
 //!    channel and frees the role under one lock, so that no item is left behind (`model.rs`,
 //!    `a_writer_retires_when_the_client_has_caught_up`).
 //! 4. The lock guards the role, the byte count and the close state. It is never held across a system call.
 //! 5. Queued bytes are bounded, bookkeeping included. Over the bound or after the write timeout the client is
-//!    disconnected, and other clients do not notice (`exceeding_max_backlog_aborts`, `tests/slow_consumer.rs`).
+//!    disconnected, and other clients are not affected (`exceeding_max_backlog_aborts`, `tests/slow_consumer.rs`).
 //! 6. A Close is the last frame that is written, and a FIN follows (RFC 6455, section 1.4: after sending a Close an
 //!    endpoint sends no further data; `a_close_is_the_last_thing_that_is_written`).
 
@@ -84,20 +84,20 @@ impl Outbound {
         }
     }
 
-    /// Sends whole frames. Writes what the socket accepts at once and queues the rest. Any thread; never waits for the
+    /// Sends whole frames. Writes what the socket accepts at once and queues the rest. Can be called from any thread; never waits for the
     /// client.
     pub(crate) fn send(&self, frames: Bytes) {
         self.submit(Item::Frames(frames));
     }
 
-    /// Sends a Close frame as the last frame for this client. Any thread; never waits for the client.
+    /// Sends a Close frame as the last frame for this client. Can be called from any thread; never waits for the client.
     pub(crate) fn close(&self, frame: Bytes) {
         self.submit(Item::Close(frame));
     }
 
-    /// Sends whole frames and waits until they are written, each time up to the write timeout.
+    /// Sends whole frames and waits until they are written. Each write waits up to the write timeout.
     ///
-    /// For a connection whose only source is its own thread, which slows its client down by not reading meanwhile.
+    /// For echo clients: only the connection's thread sends messages, and slows its client down by not reading meanwhile.
     pub(crate) fn send_blocking(&self, frames: Bytes) {
         let mut handoff = self.0.lock();
         match handoff.submit_unbounded(Item::Frames(frames)) {
@@ -122,12 +122,12 @@ impl Outbound {
         }
     }
 
-    /// Ends the connection at once and discards what is queued. Only the first reason counts. Any thread.
+    /// Ends the connection at once and discards what is queued. Only the first reason counts. Can be called from any thread.
     pub(crate) fn abort(&self, reason: DisconnectReason) {
         self.0.abort(reason);
     }
 
-    /// Ends the connection after the Close. The kernel still sends the written bytes. Any thread.
+    /// Ends the connection after the Close. The kernel still sends the written bytes. Can be called from any thread.
     pub(crate) fn shutdown(&self) {
         self.0.stream.shutdown();
     }
@@ -169,7 +169,7 @@ impl Outbound {
 /// The dispatcher writes the response, not the connection's thread: Linux keeps 32 KiB for the next packet of each thread
 /// that has ever sent, and most connection threads never send. An idle client costs the machine 40 KB that way, not 75.
 ///
-/// Dropped unwritten, which happens only if the dispatcher panics, it aborts the connection.
+/// Dropping an unwritten response, which happens only if the dispatcher panics, aborts the connection.
 pub(crate) struct PendingResponse {
     outbound: Outbound,
     response: Option<Bytes>,

@@ -1,5 +1,5 @@
-//! A model of the hand-off for loom, which runs it in every possible interleaving. The state is the real one; its callers
-//! are repeated here in small, with a socket that accepts one item before it is full.
+//! A model of the hand-off for loom, which runs it in every possible interleaving. The state is the real one, with
+//! simplified copies of its callers and a socket that accepts one item before it is full.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,7 +15,7 @@ enum Mistake {
     FreesWithoutLooking,
     /// A sender looks into the channel under one lock and frees the role under another one.
     LooksBeforeFreeing,
-    /// The writer thread retires without a last look.
+    /// The writer thread retires without checking the channel again.
     RetiresWithoutLooking,
     /// A sender queues its item under another lock than the one under which it found the role taken.
     QueuesTooLate,

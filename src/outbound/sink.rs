@@ -54,7 +54,7 @@ impl Sink {
         self.handoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the connection at once and discards what is queued. Only the first reason counts. Any thread.
+    /// Ends the connection at once and discards what is queued. Only the first reason counts. Can be called from any thread.
     pub(super) fn abort(&self, reason: DisconnectReason) {
         let mut handoff = self.lock();
         if let CloseState::Aborted(_) = handoff.close_state {

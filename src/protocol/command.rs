@@ -68,7 +68,7 @@ pub struct TypedCommand {
 
 /// Every typed command, in the order of `/help`. A new command needs a line here, a variant of [`ClientCommand`], its
 /// effect in `chat/room.rs`, and a line in the page's `commands.js`.
-pub static TYPED_COMMANDS: [TypedCommand; 6] = [
+pub static TYPED_COMMANDS: &[TypedCommand] = &[
     TypedCommand {
         word: "nick",
         alias: None,
@@ -124,7 +124,7 @@ pub(super) fn find(word: &str) -> Option<&'static TypedCommand> {
 /// Returns the text of `/help`: one line for each typed command, and one for texts that begin with a slash.
 pub fn help() -> String {
     let mut help = String::new();
-    for command in &TYPED_COMMANDS {
+    for command in TYPED_COMMANDS {
         help += &["/", command.word].concat();
         if !command.arguments.is_empty() {
             help += &[" ", command.arguments].concat();

@@ -26,7 +26,7 @@ impl Dialect {
         }
     }
 
-    /// Appends the event as whole frames. Appends nothing if the dialect has no words for the event.
+    /// Appends the event as whole frames. Appends nothing if the dialect cannot express the event.
     pub(crate) fn encode(self, event: &ServerEvent<'_>, frames: &mut Vec<u8>) {
         match self {
             Dialect::Plain => plain::encode(event, |line| frame::append_text(line, frames)),

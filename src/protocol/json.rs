@@ -2,6 +2,7 @@
 
 use super::command::ClientCommand;
 use super::event::ServerEvent;
+use super::plain;
 
 /// The WebSocket subprotocol that selects JSON.
 pub const JSON_SUBPROTOCOL: &str = "threadchat.json";
@@ -12,10 +13,14 @@ pub(super) fn decode(message: &str) -> ClientCommand<'static> {
     if !message.trim_start().starts_with('{') {
         return ClientCommand::Invalid("not understood: a message is a JSON object".into());
     }
-    serde_json::from_str(message).unwrap_or_else(|error| {
-        let error = error.to_string().replace("unknown variant", "unknown type");
-        ClientCommand::Invalid(format!("not understood: {error}"))
-    })
+    match serde_json::from_str(message) {
+        Ok(ClientCommand::Line { text }) => plain::decode(&text),
+        Ok(command) => command,
+        Err(error) => {
+            let error = error.to_string().replace("unknown variant", "unknown type");
+            ClientCommand::Invalid(format!("not understood: {error}"))
+        }
+    }
 }
 
 /// Encodes an event as one object.
@@ -83,6 +88,10 @@ mod tests {
             ClientCommand::Rename { name: "a".into() }
         );
         assert_eq!(decode(r#"{"type":"who"}"#), ClientCommand::Who {});
+        assert_eq!(
+            decode(r#"{"type":"line","text":"/quit"}"#),
+            ClientCommand::Quit
+        );
         assert_eq!(
             decode(r#"{"type":"help","more":[1,2]}"#),
             ClientCommand::Help {}

@@ -28,7 +28,7 @@ pub fn decode(line: &str) -> ClientCommand<'static> {
     }
 }
 
-/// Passes each line of the event to `line`: none if plain text has no words for the event.
+/// Passes each line of the event to `line`: none if plain text cannot express the event.
 pub fn encode(event: &ServerEvent<'_>, mut line: impl FnMut(&str)) {
     match event {
         ServerEvent::Welcome { users, .. } => {
@@ -44,7 +44,7 @@ pub fn encode(event: &ServerEvent<'_>, mut line: impl FnMut(&str)) {
             ..
         } => line(&format!("[you whisper to {to}]: {text}")),
         ServerEvent::Whisper { from, text, .. } => line(&format!("[{from} whispers]: {text}")),
-        // The tutorial announces neither.
+        // The tutorial announces neither joins nor departures.
         ServerEvent::Joined { .. } | ServerEvent::Left { .. } => {}
         ServerEvent::Renamed { from, to } => line(&format!("* {from} is now {to}.")),
         ServerEvent::Who { names, users } => {

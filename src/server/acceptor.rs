@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::admission::Admission;
 use super::shutdown::ShutdownHandle;
 
-/// The pause after the system had no descriptor or no memory for a client.
+/// The pause after `accept` failed for lack of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The time between two log lines about such failures.
@@ -30,7 +30,7 @@ pub(super) fn run(listener: &TcpListener, admission: &mut Admission, shutdown: &
                     log::error!("cannot accept: {error}; retrying every {ACCEPT_BACKOFF:?}");
                     last_logged = Some(Instant::now());
                 }
-                // The oldest pending handshake is the best one to free a descriptor for others.
+                // Frees the descriptor of the oldest pending handshake.
                 admission.evict_oldest();
                 thread::sleep(ACCEPT_BACKOFF);
             }

@@ -5,8 +5,8 @@
 //! | thread | number | waits for | ends when |
 //! | --- | --- | --- | --- |
 //! | acceptor | one, the caller of [`Server::run`] | the next client; during shutdown: room in the inbox, then the dispatcher | the server shuts down |
-//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s | it has answered, or started a connection |
-//! | connection | one per WebSocket | its client, its rate limit, or room in the inbox; an echo client's also for its own output; at the end 2 s for the client to close | the client has disconnected |
+//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s | the response is sent, or the connection's thread started |
+//! | connection | one per WebSocket | its client, which it pings when idle; its rate limit, or room in the inbox; an echo client's also for its own output; at the end 2 s for the client to close | the client has disconnected |
 //! | dispatcher | one | its inbox | every sender of the inbox is dropped |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
@@ -14,11 +14,11 @@
 //!
 //! - Channels run in one direction: connection → dispatcher → outbound. No two threads wait for each other
 //!   (`tests/shutdown.rs`, `tests/shutdown_under_load.rs`).
-//! - Only the dispatcher knows who is connected. No lock guards that list. One thread makes the order of messages, so it is
-//!   the same for all clients (`tests/message_order.rs`, `tests/json.rs`).
+//! - Only the dispatcher owns the list of sessions, so the list needs no lock. One thread makes the order of messages, so it
+//!   is the same for all clients (`tests/message_order.rs`, `tests/json.rs`).
 //! - The dispatcher never waits for a client, so a stalled or slow one delays no other (`tests/stalled_clients.rs`,
 //!   `tests/slow_consumer.rs`).
-//! - The inbox is bounded. A client that floods makes its own thread wait, until its TCP window is full
+//! - The inbox is bounded. A flooding client blocks its own thread, and then its TCP window fills
 //!   (`tests/floods.rs`, `tests/flood_fanout.rs`, `tests/limits.rs`).
 //! - Writing to a client follows the rules of [`outbound`](crate::outbound) (`src/outbound/tests.rs`,
 //!   `src/outbound/model.rs`). Bytes queued for a client are bounded (`tests/memory_bound.rs`).
@@ -26,8 +26,8 @@
 //! - An error of one client, or a panic in its threads, ends that connection alone. A panic of the dispatcher ends the
 //!   server (`tests/panics.rs`, `tests/fuzz.rs`).
 //! - Shutdown: the acceptor returns and evicts pending handshakes. The dispatcher sends every client a Close, and aborts
-//!   those that do not reply within 5 s. Each connection's thread holds a sender of the inbox, so the dispatcher ends after
-//!   the last of them.
+//!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inbox, so the
+//!   dispatcher ends after the last of them (`tests/shutdown.rs`).
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; `claimed` in [`admission`]
 //!   decides once for each pending handshake whether it is evicted; a lock there counts connection ids. None is held while
 //!   waiting (`tests/limits.rs`, `tests/slowloris.rs`).
@@ -60,7 +60,7 @@ pub enum ServerError {
     Config(ConfigError),
     /// The address is not available.
     Bind(SocketAddr, io::Error),
-    /// The system has no thread for the dispatcher.
+    /// The dispatcher's thread could not be started.
     Spawn(io::Error),
     /// The dispatcher panicked.
     DispatcherPanicked,
@@ -116,7 +116,7 @@ impl Server {
         })
     }
 
-    /// Returns the address it listens on, with the actual port if port 0 was configured.
+    /// Returns the address the server listens on, with the actual port if port 0 was configured.
     pub fn local_addr(&self) -> SocketAddr {
         self.shutdown.address()
     }

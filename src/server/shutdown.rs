@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// The longest wait for the connection that only wakes the acceptor. It does not leave this machine.
+/// The time for the local connection that wakes the acceptor.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Shuts a server down, from any thread. It can be cloned.
@@ -31,7 +31,7 @@ impl ShutdownHandle {
     pub fn shutdown(&self) {
         self.shutting_down.store(true, Ordering::SeqCst);
         if let Some(listener) = self.listener.upgrade() {
-            // Ends an accept on Linux. Elsewhere a connection does, which is not served.
+            // Ends `accept` on Linux. On other systems a connection wakes it, which the acceptor drops.
             let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
             let _ = TcpStream::connect_timeout(&self.address, WAKE_TIMEOUT);
         }

@@ -31,7 +31,7 @@ pub(crate) enum DisconnectReason {
     },
     /// The client accepted no byte for the writer's timeout.
     WriteTimeout,
-    /// The client fell behind while the system had no thread for its writer.
+    /// The client fell behind and its writer thread could not be started.
     NoWriterThread,
     /// The client sent no byte for two ping periods.
     PingTimeout,

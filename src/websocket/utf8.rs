@@ -1,6 +1,6 @@
 //! Validation of UTF-8 that arrives in parts.
 
-/// The longest character has four bytes, so at most three of them wait for the rest.
+/// The longest character has four bytes, so an incomplete one has at most three.
 const MAX_CARRY: usize = 3;
 
 /// Checks a text part by part. A character that is split between two parts is carried over.
@@ -32,8 +32,8 @@ impl Utf8Validator {
                 let (start, rest) = (error.valid_up_to(), &text[error.valid_up_to()..]);
                 match error.error_len() {
                     None => rest,
-                    // A byte that begins no character is invalid itself. After one that does, the invalid byte is the
-                    // one that does not continue the character.
+                    // If the first byte cannot begin a character, it is the invalid byte. Otherwise the invalid byte
+                    // is the first one that does not continue the character.
                     Some(length) if matches!(rest[0], 0xc2..=0xf4) => {
                         return Err(start + length - before);
                     }

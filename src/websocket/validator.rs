@@ -1,9 +1,9 @@
 //! Validation of frames while they arrive.
 //!
 //! tungstenite checks a frame when all of it has arrived: a frame with a reserved bit or without a mask is refused only
-//! after its payload, which can be megabytes later or never, and text only after its last fragment. The checks here are
-//! the same ones at the first offending byte, so that an invalid frame ends the connection at once, as RFC 6455, section
-//! 8.1, wants it for text. They also cover what tungstenite does not check: lengths that are not in their shortest form.
+//! after its payload, which can be megabytes later or never, and text only after its last fragment. These checks are the
+//! same but run when a header is complete, and at each byte of a text, so that an invalid frame ends the connection at
+//! once, as RFC 6455, section 8.1, requires for text. They also cover what tungstenite does not check: lengths that are not in their shortest form.
 //! Errors that only the end of a frame or message can show are left to tungstenite.
 
 use std::io::Cursor;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-/// The lines that can be queued: some hundred KiB. Further lines are dropped and counted.
+/// The capacity of the queue in lines, some hundred KiB. Further lines are dropped and counted.
 const QUEUE_CAPACITY: usize = 4096;
 
 /// The time for [`flush`](Write::flush) to wait for room in the queue, and again until all lines are written.
@@ -87,7 +87,7 @@ impl Write for LogWriter {
 fn write_loop(receiver: &Receiver<Entry>, mut out: impl Write) {
     for entry in receiver {
         match entry {
-            // The chat goes on without a log.
+            // Write errors are ignored: the chat goes on without a log.
             Entry::Line(line) => drop(out.write_all(&line)),
             Entry::Flush(done) => {
                 let _ = out.flush();
