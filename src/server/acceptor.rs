@@ -30,8 +30,8 @@ pub(super) fn run(listener: &TcpListener, admission: &mut Admission, shutdown: &
                     log::error!("cannot accept: {error}; retrying every {ACCEPT_BACKOFF:?}");
                     last_logged = Some(Instant::now());
                 }
-                // The oldest pending handshake is the best one to free a descriptor for others.
-                admission.evict_oldest();
+                // A pending handshake is the best one to free a descriptor for others.
+                admission.evict_one();
                 thread::sleep(ACCEPT_BACKOFF);
             }
         }
