@@ -1,8 +1,9 @@
 //! The configuration of a server, and its fixed limits.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The largest value of [`Config::max_message`] in bytes. A connection reserves the memory that a frame's header
@@ -32,6 +33,16 @@ pub(crate) const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The smallest limit on pending handshakes, for a small `max_connections`: a browser alone opens half a dozen.
 pub(crate) const MIN_PENDING_HANDSHAKES: usize = 64;
+
+/// WebSockets that one address can open at once after a pause. A class or an office behind one address gets in together.
+pub(crate) const JOIN_BURST: u32 = 100;
+
+/// The time after which an address that has used up its burst can open one more WebSocket. A client that joins and leaves
+/// as fast as it can causes notices to all others.
+pub(crate) const JOIN_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The time between two log lines about refused clients, for each kind of refusal.
+pub(crate) const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Memory bound of the inbox in bytes, assuming messages of the largest size.
 const INBOX_MAX_BYTES: usize = 64 << 20;
@@ -64,6 +75,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The largest number of open WebSockets, at least 1.
     pub max_connections: usize,
+    /// The largest number of open WebSockets from one address, or from one /64 of IPv6. `None`: no limit.
+    pub max_per_address: Option<usize>,
     /// The largest message accepted from a client, in bytes: 1 to [`MAX_MESSAGE_LIMIT`].
     pub max_message: usize,
     /// The most bytes that can be queued for one client. `None`: [`Config::backlog_limit`] derives it.
@@ -74,6 +87,8 @@ pub struct Config {
     pub rate_limit: Option<u32>,
     /// The values of `Origin` that can open a WebSocket. Empty: all. A request without `Origin` is always allowed.
     pub allow_origin: Vec<String>,
+    /// The reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxy: Vec<AddressRange>,
 }
 
 impl Default for Config {
@@ -81,11 +96,13 @@ impl Default for Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 1000,
+            max_per_address: None,
             max_message: 64 << 10,
             max_backlog: None,
             ping: Some(Duration::from_secs(15)),
             rate_limit: None,
             allow_origin: Vec::new(),
+            trusted_proxy: Vec::new(),
         }
     }
 }
@@ -108,6 +125,9 @@ impl Config {
         let invalid = |problem: String| Err(ConfigError(problem));
         if self.max_connections == 0 {
             return invalid("--max-connections must be at least 1".into());
+        }
+        if self.max_per_address == Some(0) {
+            return invalid("--max-per-address must be at least 1, or none".into());
         }
         if !(1..=MAX_MESSAGE_LIMIT).contains(&self.max_message) {
             return invalid(format!("--max-message must be 1 to {MAX_MESSAGE_LIMIT}"));
@@ -140,6 +160,49 @@ impl Config {
     }
 }
 
+/// A range of IP addresses, such as `10.0.0.0/8`. A range without `/BITS` is one address.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AddressRange {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl AddressRange {
+    /// Returns whether the range contains an address. IPv4 addresses mapped to IPv6 are IPv4 addresses.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let differing_bits = match (self.address, address.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits())
+                .checked_shr(32 - self.bits)
+                .unwrap_or(0)
+                .into(),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits())
+                .checked_shr(128 - self.bits)
+                .unwrap_or(0),
+            _ => return false,
+        };
+        differing_bits == 0
+    }
+}
+
+impl FromStr for AddressRange {
+    type Err = ConfigError;
+
+    fn from_str(range: &str) -> Result<AddressRange, ConfigError> {
+        let invalid = || ConfigError("must be an address or a range, such as 10.0.0.0/8".into());
+        let (address, bits) = match range.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (range, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| invalid())?;
+        let max = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(max), str::parse).map_err(|_| invalid())?;
+        if bits > max {
+            return Err(invalid());
+        }
+        Ok(AddressRange { address, bits })
+    }
+}
+
 /// The reason why a configuration is invalid, in one line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigError(String);
@@ -151,3 +214,41 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_contain_the_addresses_of_their_prefix() {
+        for (range, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("10.1.2.3/8", "10.255.0.1", "11.0.0.0"),
+            ("10.1.2.3", "10.1.2.3", "10.1.2.2"),
+            ("10.1.2.3", "::ffff:10.1.2.3", "::1"),
+            ("10.1.2.2/31", "10.1.2.3", "10.1.2.4"),
+            ("0.0.0.0/0", "255.1.2.3", "::1"),
+            ("::/0", "2001:db8::1", "1.2.3.4"),
+            ("fd00::/8", "fdff::1", "fe00::"),
+            ("2001:db8::1", "2001:db8::1", "2001:db8::2"),
+        ] {
+            let contains = |address: &str| {
+                let range: AddressRange = range.parse().expect(range);
+                range.contains(address.parse().expect(address))
+            };
+            assert!(contains(inside) && !contains(outside), "{range}");
+        }
+        for range in [
+            "",
+            "/8",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/-1",
+            "10.0.0/8",
+            "::/",
+            "localhost",
+        ] {
+            assert!(range.parse::<AddressRange>().is_err(), "{range}");
+        }
+    }
+}

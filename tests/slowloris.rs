@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use support::raw::handshake;
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
@@ -103,4 +106,31 @@ fn browser_preconnects_are_served_with_a_low_connection_limit() {
     }
     Client::join(server.address).close();
     drop(idle);
+}
+
+/// Connects from another loopback address.
+fn connect_from(source: [u8; 4], server: SocketAddr) -> RawClient {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a free descriptor");
+    bind(&socket, &SocketAddr::from((source, 0))).expect("all of 127/8 is local");
+    connect(&socket, &server).expect("the server listens");
+    RawClient::from_socket(TcpStream::from(socket))
+}
+
+#[test]
+fn one_address_does_not_evict_the_requests_of_others() {
+    let _watchdog = watchdog(60);
+    let limit = 64;
+    let server = ServerProcess::start(&["--max-connections", "20"]);
+    let mut idle = start_requests(&server, 2 * limit);
+    let mut client = connect_from([127, 0, 0, 2], server.address);
+    let handshake = handshake("/chat", "");
+    let (begin, rest) = handshake.split_at(20);
+    client.send(begin.as_bytes());
+    let begun = Instant::now();
+    idle.extend(start_requests(&server, 5 * limit));
+    thread::sleep(Duration::from_millis(300).saturating_sub(begun.elapsed()));
+    client.send(rest.as_bytes());
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
 }

@@ -64,6 +64,11 @@ impl HttpResponse {
         HttpResponse::new("503 Service Unavailable", reason).with_header("Retry-After: 5")
     }
 
+    /// Creates the response for an address that has too many connections or joins too often.
+    pub(crate) fn too_many_requests(reason: &'static str) -> HttpResponse {
+        HttpResponse::new("429 Too Many Requests", reason).with_header("Retry-After: 5")
+    }
+
     /// Creates the response to `GET /health`.
     pub(crate) fn health(healthy: bool) -> HttpResponse {
         let response = if healthy {

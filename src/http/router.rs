@@ -12,6 +12,11 @@ use crate::text::excerpt;
 pub(crate) enum Route {
     /// Open a WebSocket.
     Upgrade(Upgrade),
+    /// Refuse a WebSocket because of the `Origin` of its request.
+    WrongOrigin {
+        origin: String,
+        response: HttpResponse,
+    },
     /// Check whether the dispatcher responds.
     Health,
     /// Send a response and close.
@@ -24,9 +29,11 @@ pub(crate) fn route(request: Request, config: &Config) -> Route {
         return Route::Response(file);
     }
     match request.uri().path() {
-        "/chat" | "/echo" => {
-            upgrade::upgrade(request, config).map_or_else(Route::Response, Route::Upgrade)
-        }
+        "/chat" | "/echo" => match upgrade::upgrade(request, config) {
+            Ok(upgrade) => Route::Upgrade(upgrade),
+            Err((response, Some(origin))) => Route::WrongOrigin { origin, response },
+            Err((response, None)) => Route::Response(response),
+        },
         "/health" => Route::Health,
         path => Route::Response(HttpResponse::new(
             "404 Not Found",

@@ -22,12 +22,17 @@ pub(crate) struct Upgrade {
 ///
 /// # Errors
 ///
-/// The response that refuses the handshake.
-pub(super) fn upgrade(mut request: Request, config: &Config) -> Result<Upgrade, HttpResponse> {
+/// The response that refuses the handshake, and the origin if that is not allowed.
+pub(super) fn upgrade(
+    mut request: Request,
+    config: &Config,
+) -> Result<Upgrade, (HttpResponse, Option<String>)> {
+    let invalid = |error| (handshake_error(error), None);
     merge_connection_headers(&mut request);
-    let mut response = create_response(&request).map_err(handshake_error)?;
-    if !origin_allowed(&request, config) {
-        return Err(HttpResponse::new("403 Forbidden", "origin not allowed\n"));
+    let mut response = create_response(&request).map_err(invalid)?;
+    if let Some(origin) = disallowed_origin(&request, config) {
+        let response = HttpResponse::new("403 Forbidden", "origin not allowed\n");
+        return Err((response, Some(origin)));
     }
     let endpoint = match request.uri().path() {
         "/echo" => Endpoint::Echo,
@@ -46,7 +51,7 @@ pub(super) fn upgrade(mut request: Request, config: &Config) -> Result<Upgrade, 
         }
     };
     let mut bytes = Vec::new();
-    write_response(&mut bytes, &response).map_err(handshake_error)?;
+    write_response(&mut bytes, &response).map_err(invalid)?;
     Ok(Upgrade {
         response: bytes.into(),
         endpoint,
@@ -88,16 +93,16 @@ fn handshake_error(error: Error) -> HttpResponse {
     }
 }
 
-/// Checks the origin of a web page. Clients other than web pages send no `Origin` and are always allowed.
-fn origin_allowed(request: &Request, config: &Config) -> bool {
-    let Some(origin) = request.headers().get(ORIGIN) else {
-        return true;
-    };
+/// Returns the origin of a web page that is not allowed. Clients other than web pages send no `Origin` and are
+/// always allowed.
+fn disallowed_origin(request: &Request, config: &Config) -> Option<String> {
+    let origin = request.headers().get(ORIGIN)?.as_bytes();
     let allowed = &config.allow_origin;
-    allowed.is_empty()
+    let is_allowed = allowed.is_empty()
         || allowed
             .iter()
-            .any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+            .any(|allowed| origin.eq_ignore_ascii_case(allowed.as_bytes()));
+    (!is_allowed).then(|| String::from_utf8_lossy(origin).into_owned())
 }
 
 /// Returns the dialect of the subprotocol that both sides know, or plain text.

@@ -1,5 +1,6 @@
 //! Sockets.
 
+pub(crate) mod forwarded;
 mod stream;
 
 pub(crate) use stream::Stream;

@@ -30,8 +30,8 @@ pub(super) fn run(listener: &TcpListener, admission: &mut Admission, shutdown: &
                     log::error!("cannot accept: {error}; retrying every {ACCEPT_BACKOFF:?}");
                     last_logged = Some(Instant::now());
                 }
-                // Frees the descriptor of the oldest pending handshake.
-                admission.evict_oldest();
+                // Frees the descriptor of a pending handshake.
+                admission.evict_one();
                 thread::sleep(ACCEPT_BACKOFF);
             }
         }

@@ -1,6 +1,5 @@
 //! Admission of clients: from an accepted socket to the thread of a WebSocket, or to a response that refuses it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
+use tungstenite::handshake::server::Request;
+use tungstenite::http::HeaderValue;
 
+use super::pending::Pending;
 use super::permit::ConnectionLimit;
+use super::refusal::{Refusal, RefusalLog};
 use crate::chat::event::{ConnectionId, Event};
 use crate::config::{CLIENT_STACK_SIZE, Config, HEALTH_CHECK_TIMEOUT, MIN_PENDING_HANDSHAKES};
 use crate::connection::Connection;
@@ -17,7 +20,7 @@ use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
 use crate::http::router::{self, Route};
 use crate::http::upgrade::Upgrade;
-use crate::net::Stream;
+use crate::net::{Stream, forwarded};
 use crate::outbound::Outbound;
 
 /// The state that the threads of all handshakes share.
@@ -25,6 +28,7 @@ struct Shared {
     config: Config,
     inbox: Sender<Event>,
     connections: ConnectionLimit,
+    refusals: RefusalLog,
     /// Not an atomic: processors of small 32-bit hosts have none of 64 bits.
     next_id: Mutex<ConnectionId>,
 }
@@ -62,8 +66,8 @@ impl PendingHandshake {
 /// The acceptor's view of the clients whose handshakes are pending.
 pub(super) struct Admission {
     shared: Arc<Shared>,
-    /// The pending handshakes and some that are complete, the oldest first.
-    pending: VecDeque<Weak<PendingHandshake>>,
+    /// The pending handshakes and some that are complete.
+    pending: Pending<Weak<PendingHandshake>>,
 }
 
 /// A shutdown admits no further clients.
@@ -78,20 +82,22 @@ impl Drop for Admission {
 
 impl Admission {
     pub(super) fn new(config: Config, inbox: Sender<Event>) -> Admission {
-        let connections = ConnectionLimit::new(config.max_connections);
+        let connections = ConnectionLimit::new(&config);
         Admission {
             shared: Arc::new(Shared {
                 config,
                 inbox,
                 connections,
+                refusals: RefusalLog::default(),
                 next_id: Mutex::new(0),
             }),
-            pending: VecDeque::new(),
+            pending: Pending::new(),
         }
     }
 
-    /// Starts the thread of a client's handshake. If too many handshakes are pending, the oldest is evicted: a regular
-    /// client completes its handshake in a moment, in which others would have to begin as many.
+    /// Starts the thread of a client's handshake. If too many handshakes are pending, one is evicted: the oldest of the
+    /// address that has most. A regular client completes its handshake in a moment, in which others would have to begin as
+    /// many from as many addresses.
     pub(super) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
         let max_pending = self
             .shared
@@ -99,7 +105,7 @@ impl Admission {
             .max_connections
             .max(MIN_PENDING_HANDSHAKES);
         if self.pending.len() >= max_pending {
-            self.evict_oldest();
+            self.evict_one();
         }
         let handshake = Arc::new(PendingHandshake {
             stream: Stream::new(socket, peer),
@@ -110,7 +116,7 @@ impl Admission {
             .name("handshake".into())
             .stack_size(CLIENT_STACK_SIZE);
         match thread.spawn(move || handle_handshake(&pending, &shared)) {
-            Ok(_) => self.pending.push_back(Arc::downgrade(&handshake)),
+            Ok(_) => self.pending.push(peer.ip(), Arc::downgrade(&handshake)),
             Err(error) => {
                 log::error!("{peer} rejected: no thread: {error}");
                 handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
@@ -118,15 +124,15 @@ impl Admission {
         }
     }
 
-    /// Forgets complete handshakes. If none is complete, evicts the oldest one.
-    pub(super) fn evict_oldest(&mut self) {
+    /// Forgets complete handshakes. If none is complete, evicts the oldest one of the address that has most.
+    pub(super) fn evict_one(&mut self) {
         let before = self.pending.len();
         self.pending
             .retain(|handshake| handshake.strong_count() > 0);
         if self.pending.len() == before
-            && let Some(oldest) = self.pending.pop_front().and_then(|oldest| oldest.upgrade())
+            && let Some(handshake) = self.pending.pop().and_then(|handshake| handshake.upgrade())
         {
-            oldest.evict();
+            handshake.evict();
         }
     }
 }
@@ -135,9 +141,14 @@ impl Admission {
 fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let stream = &handshake.stream;
     let response = match read_head(stream) {
-        Ok((request, already_read)) => match router::route(request, &shared.config) {
+        Ok((request, already_read)) => match route(request, stream, &shared.config) {
             Route::Upgrade(upgrade) => {
                 return open_connection(handshake, shared, upgrade, already_read);
+            }
+            Route::WrongOrigin { origin, response } => {
+                let refusal = Refusal::WrongOrigin(origin);
+                shared.refusals.log(stream.peer(), &refusal);
+                response
             }
             Route::Health => HttpResponse::health(dispatcher_responds(&shared.inbox)),
             Route::Response(response) => response,
@@ -149,6 +160,21 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     };
     log::debug!("{}: {response:?}", stream.peer());
     response.send(stream);
+}
+
+/// Returns the route of a request. Sets the client's address before that, if a trusted proxy forwards it.
+fn route(request: Request, stream: &Stream, config: &Config) -> Route {
+    if !config.trusted_proxy.is_empty() {
+        let lines = request.headers().get_all("x-forwarded-for");
+        // A HeaderMap keeps the order of the lines, but its iterator has one direction.
+        let lines: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+        let peer = stream.peer().ip();
+        let client = forwarded::client_address(peer, lines.into_iter(), &config.trusted_proxy);
+        if client != peer.to_canonical() {
+            stream.set_forwarded(client);
+        }
+    }
+    router::route(request, config)
 }
 
 /// Returns whether the dispatcher processes its inbox. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inbox, and
@@ -173,11 +199,23 @@ fn open_connection(
 ) {
     let stream = &handshake.stream;
     let peer = stream.peer();
-    let Some(permit) = shared.connections.try_acquire() else {
-        let max = shared.config.max_connections;
-        log::warn!("{peer} rejected: connection limit reached ({max})");
-        return HttpResponse::service_unavailable("connection limit reached; try again later\n")
-            .send(stream);
+    let permit = match shared.connections.try_acquire(peer.ip()) {
+        Ok(permit) => permit,
+        Err(refusal) => {
+            shared.refusals.log(peer, &refusal);
+            let response = match refusal {
+                Refusal::AddressLimit(_) => HttpResponse::too_many_requests(
+                    "too many connections from your address; try again later\n",
+                ),
+                Refusal::JoinLimit => HttpResponse::too_many_requests(
+                    "too many joins from your address; try again later\n",
+                ),
+                _ => {
+                    HttpResponse::service_unavailable("connection limit reached; try again later\n")
+                }
+            };
+            return response.send(stream);
+        }
     };
     let reject = |error: io::Error| {
         log::error!("{peer} rejected: {error}");

@@ -28,13 +28,18 @@
 //! - Shutdown: the acceptor returns and evicts pending handshakes. The dispatcher sends every client a Close, and aborts
 //!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inbox, so the
 //!   dispatcher ends after the last of them (`tests/shutdown.rs`).
-//! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; `claimed` in [`admission`]
-//!   decides once for each pending handshake whether it is evicted; a lock there counts connection ids. None is held while
-//!   waiting (`tests/limits.rs`, `tests/slowloris.rs`).
+//! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
+//!   each address, and is taken once per join, and once per disconnect with `--max-per-address`; `claimed` in [`admission`]
+//!   decides once for each pending handshake whether it is evicted; locks there count connection ids, and refusals for the
+//!   log. None is held while waiting, and none is taken for a message (`tests/limits.rs`, `tests/slowloris.rs`,
+//!   `tests/address_limits.rs`).
 
 mod acceptor;
+mod address_limits;
 mod admission;
+mod pending;
 mod permit;
+mod refusal;
 mod shutdown;
 
 use std::fmt;

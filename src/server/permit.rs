@@ -1,38 +1,79 @@
-//! The limit on open WebSockets.
+//! The limits on open WebSockets, in total and for each address.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::address_limits::AddressLimits;
+use super::refusal::Refusal;
+use crate::config::Config;
+
+struct Limits {
+    open: AtomicUsize,
+    max: usize,
+    max_per_address: Option<usize>,
+    addresses: Mutex<AddressLimits>,
+}
+
+impl Limits {
+    fn addresses(&self) -> MutexGuard<'_, AddressLimits> {
+        // A poisoned lock guards complete numbers.
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Permits for a number of connections. Each open WebSocket holds one, echo clients included.
 #[derive(Clone)]
-pub(super) struct ConnectionLimit {
-    open: Arc<AtomicUsize>,
-    max: usize,
-}
+pub(super) struct ConnectionLimit(Arc<Limits>);
 
 /// The permission to have one WebSocket open, until it is dropped.
-pub(super) struct ConnectionPermit(Arc<AtomicUsize>);
+pub(super) struct ConnectionPermit {
+    limits: Arc<Limits>,
+    /// The address for which it is counted, if connections are counted by address.
+    address: Option<IpAddr>,
+}
 
 impl ConnectionLimit {
-    pub(super) fn new(max: usize) -> ConnectionLimit {
-        ConnectionLimit {
-            open: Arc::default(),
-            max,
-        }
+    pub(super) fn new(config: &Config) -> ConnectionLimit {
+        ConnectionLimit(Arc::new(Limits {
+            open: AtomicUsize::new(0),
+            max: config.max_connections,
+            max_per_address: config.max_per_address,
+            addresses: Mutex::new(AddressLimits::new(config.max_per_address)),
+        }))
     }
 
-    /// Returns a permit, unless all are in use. Any thread; never waits.
-    pub(super) fn try_acquire(&self) -> Option<ConnectionPermit> {
+    /// Returns a permit for a client with this address. Any thread; never waits, except for the short lock of the table of
+    /// addresses.
+    ///
+    /// # Errors
+    ///
+    /// The limit that is reached.
+    pub(super) fn try_acquire(&self, address: IpAddr) -> Result<ConnectionPermit, Refusal> {
+        let limits = &self.0;
         // The permit is made before the check, so that a refused one is subtracted again.
-        let permit = ConnectionPermit(Arc::clone(&self.open));
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
-        (before < self.max).then_some(permit)
+        let mut permit = ConnectionPermit {
+            limits: Arc::clone(limits),
+            address: None,
+        };
+        if limits.open.fetch_add(1, Ordering::Relaxed) >= limits.max {
+            return Err(Refusal::ConnectionLimit(limits.max));
+        }
+        limits.addresses().open(address, Instant::now())?;
+        permit.address = limits.max_per_address.map(|_| address);
+        Ok(permit)
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.limits.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            self.limits.addresses().close(address);
+        }
     }
 }
 
@@ -42,11 +83,18 @@ mod tests {
 
     #[test]
     fn a_dropped_permit_can_be_acquired_again() {
-        let limit = ConnectionLimit::new(2);
-        let first = limit.try_acquire();
-        let second = limit.try_acquire();
-        assert!(first.is_some() && second.is_some() && limit.try_acquire().is_none());
-        drop(first);
-        assert!(limit.try_acquire().is_some());
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for (max_connections, max_per_address) in [(2, None), (9, Some(2))] {
+            let limit = ConnectionLimit::new(&Config {
+                max_connections,
+                max_per_address,
+                ..Config::default()
+            });
+            let first = limit.try_acquire(address);
+            let second = limit.try_acquire(address);
+            assert!(first.is_ok() && second.is_ok() && limit.try_acquire(address).is_err());
+            drop(first);
+            assert!(limit.try_acquire(address).is_ok());
+        }
     }
 }

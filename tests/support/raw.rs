@@ -54,6 +54,10 @@ pub fn fragment(first: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
 impl RawClient {
     pub fn connect(address: SocketAddr) -> RawClient {
         let socket = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server listens");
+        RawClient::from_socket(socket)
+    }
+
+    pub fn from_socket(socket: TcpStream) -> RawClient {
         socket
             .set_nodelay(true)
             .expect("TCP sockets have TCP_NODELAY");

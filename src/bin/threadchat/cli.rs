@@ -21,6 +21,8 @@ Usage: threadchat [OPTION]...
 
   --listen ADDR:PORT      address to listen on [127.0.0.1:8080]
   --max-connections N     WebSockets at a time; further ones get 503 [1000]
+  --max-per-address N     WebSockets from one address, or one /64 of IPv6;
+                          further ones get 429; 0: no limit [0]
   --max-message BYTES     largest message; a larger one gets Close 1009 [65536]
   --max-backlog BYTES     bytes queued for one client before it is disconnected
                           [1048576, or four of the largest messages]
@@ -30,6 +32,9 @@ Usage: threadchat [OPTION]...
                           a faster client is slowed down; 0: no limit [0]
   --allow-origin ORIGIN   web pages that can connect, such as
                           https://chat.example; can be repeated [any]
+  --trusted-proxy ADDR[/BITS]
+                          reverse proxy whose X-Forwarded-For has the address
+                          of the client; can be repeated [none]
   --log-level LEVEL       off, error, warn, info, debug or trace [info]
   --log-file PATH         append the log to this file [stderr]
   --help, --version
@@ -98,6 +103,10 @@ impl CliAction {
                     config.max_connections =
                         parse_number("--max-connections", &mut parser, 1..=usize::MAX)?
                 }
+                Arg::Long("max-per-address") => {
+                    let max = parse_number("--max-per-address", &mut parser, 0..=usize::MAX)?;
+                    config.max_per_address = (max > 0).then_some(max);
+                }
                 Arg::Long("max-message") => {
                     config.max_message =
                         parse_number("--max-message", &mut parser, 1..=MAX_MESSAGE_LIMIT)?
@@ -117,6 +126,16 @@ impl CliAction {
                 Arg::Long("allow-origin") => config
                     .allow_origin
                     .push(parse_origin(parser.value()?.string()?)?),
+                Arg::Long("trusted-proxy") => {
+                    let range = parser.value()?.string()?;
+                    config.trusted_proxy.push(range.parse().map_err(|_| {
+                        invalid_value(
+                            "--trusted-proxy",
+                            &range,
+                            "an address or a range, such as 10.0.0.0/8",
+                        )
+                    })?);
+                }
                 Arg::Long("log-level") => {
                     let level = parser.value()?.string()?;
                     log.level = level.parse().map_err(|_| {
@@ -215,16 +234,20 @@ mod tests {
     fn every_option_reaches_its_field() {
         let parsed = config(
             "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --allow-origin https://a.example --allow-origin https://b.example",
+             --max-per-address 3 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
             listen: SocketAddr::from(([127, 0, 0, 2], 99)),
             max_connections: 5,
+            max_per_address: Some(3),
             max_message: 1000,
             max_backlog: Some(700_000),
             ping: Some(Duration::from_secs(3)),
             rate_limit: Some(9),
             allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
+            trusted_proxy: ["10.0.0.0/8", "::1"]
+                .map(|range| range.parse().expect("a range"))
+                .to_vec(),
         };
         assert_eq!(parsed, expected);
         let log = LogConfig {
@@ -265,6 +288,9 @@ mod tests {
             "--ping 1.5",
             "--ping -1",
             "--rate-limit x",
+            "--max-per-address x",
+            "--trusted-proxy localhost",
+            "--trusted-proxy 10.0.0.0/33",
             "--log-level loud",
             "--allow-origin chat.example",
             "--allow-origin https://chat.example/",

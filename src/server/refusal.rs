@@ -1,0 +1,121 @@
+//! Refused clients, and their log lines: at most one per minute for each kind of refusal.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::config::REFUSAL_LOG_INTERVAL;
+
+/// The reason why the handshake of a WebSocket is refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Refusal {
+    /// `--allow-origin` does not list the origin.
+    WrongOrigin(String),
+    /// `--max-connections`, this many, are open.
+    ConnectionLimit(usize),
+    /// `--max-per-address`, this many, are open.
+    AddressLimit(usize),
+    /// The address joins too often.
+    JoinLimit,
+}
+
+impl Refusal {
+    const KINDS: usize = 4;
+
+    fn kind(&self) -> usize {
+        match self {
+            Refusal::WrongOrigin(_) => 0,
+            Refusal::ConnectionLimit(_) => 1,
+            Refusal::AddressLimit(_) => 2,
+            Refusal::JoinLimit => 3,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // A client chooses the origin, so it is escaped.
+            Refusal::WrongOrigin(origin) => write!(f, "origin {origin:?} not allowed"),
+            Refusal::ConnectionLimit(max) => write!(f, "connection limit reached ({max})"),
+            Refusal::AddressLimit(max) => {
+                write!(f, "connection limit of the address reached ({max})")
+            }
+            Refusal::JoinLimit => f.write_str("the address joins too often"),
+        }
+    }
+}
+
+/// The time of the last log line of one kind, and the number of refusals since.
+#[derive(Default)]
+struct Thinning {
+    last_logged: Option<Instant>,
+    unlogged: usize,
+}
+
+impl Thinning {
+    /// Accounts for one refusal. Returns the number of refusals since the last log line, this one included, if the next
+    /// line is due.
+    fn count(&mut self, now: Instant) -> Option<usize> {
+        self.unlogged += 1;
+        let is_due = self
+            .last_logged
+            .is_none_or(|at| now.saturating_duration_since(at) >= REFUSAL_LOG_INTERVAL);
+        is_due.then(|| {
+            self.last_logged = Some(now);
+            std::mem::take(&mut self.unlogged)
+        })
+    }
+}
+
+/// The log of refusals. The handshakes' threads share it.
+#[derive(Default)]
+pub(super) struct RefusalLog(Mutex<[Thinning; Refusal::KINDS]>);
+
+impl RefusalLog {
+    /// Logs a refusal, unless one of its kind was logged within the last minute.
+    pub(super) fn log(&self, peer: impl fmt::Display, refusal: &Refusal) {
+        let due = {
+            // A poisoned lock guards complete numbers.
+            let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kinds[refusal.kind()].count(Instant::now())
+        };
+        match due {
+            Some(1) => log::warn!("{peer} rejected: {refusal}"),
+            Some(count) => log::warn!(
+                "{peer} rejected: {refusal}; {count} such refusals since the last such line"
+            ),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_refusal_a_minute_is_logged_with_the_number_of_others() {
+        let mut thinning = Thinning::default();
+        let start = Instant::now();
+        assert_eq!(thinning.count(start), Some(1));
+        for second in 0..60 {
+            assert_eq!(
+                thinning.count(start + REFUSAL_LOG_INTERVAL * second / 60),
+                None
+            );
+        }
+        assert_eq!(thinning.count(start + REFUSAL_LOG_INTERVAL), Some(61));
+        assert_eq!(thinning.count(start + REFUSAL_LOG_INTERVAL), None);
+        assert_eq!(thinning.count(start + 3 * REFUSAL_LOG_INTERVAL), Some(2));
+    }
+
+    #[test]
+    fn origins_are_escaped() {
+        let refusal = Refusal::WrongOrigin("a\n\u{1b}\u{202e}\"".into());
+        assert_eq!(
+            refusal.to_string(),
+            r#"origin "a\n\u{1b}\u{202e}\"" not allowed"#
+        );
+    }
+}
