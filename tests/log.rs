@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use support::cases::{RESERVED_OPCODE, TEXT};
-use support::{Client, RawClient, ServerProcess, raw, watchdog};
+use support::{Client, RawClient, ServerProcess, eventually, raw, watchdog};
 
 #[test]
 fn logs_joins_and_disconnect_reasons() {
@@ -142,4 +143,68 @@ fn unread_log_does_not_block_the_chat() {
     child.kill().expect("the server is running");
     child.wait().expect("the server is a child process");
     drop(log);
+}
+
+#[test]
+fn sighup_reopens_the_log_file_and_does_nothing_else() {
+    let _watchdog = watchdog(60);
+    let path = std::env::temp_dir().join(format!("threadchat-hup-{}.log", std::process::id()));
+    let renamed = path.with_extension("log.1");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat"))
+        .args(["--listen", "127.0.0.1:0", "--log-file"])
+        .arg(&path)
+        .spawn()
+        .expect("the server can be started");
+    let signal = |signal| {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal)
+            .expect("the server is running");
+    };
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    eventually("the server listens", || read(&path).ends_with("/chat\n"));
+    let log = read(&path);
+    let address = log
+        .split("ws://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next()?.parse().ok())
+        .expect("the line contains the address");
+    let mut client = Client::join(address);
+    eventually("the join is logged", || {
+        read(&path).contains("user0 joined")
+    });
+
+    fs::rename(&path, &renamed).expect("the log file can be renamed");
+    signal(Signal::HUP);
+    eventually("there is a new log file", || path.exists());
+    Client::join(address).close();
+    client.send_text("hello");
+    client.recv_until(|text| text == "[user0]: hello");
+    eventually("the new file has the later lines", || {
+        read(&path).contains("user1 left")
+    });
+    assert!(!read(&renamed).contains("user1"));
+    assert!(!read(&path).contains("user0"));
+
+    signal(Signal::TERM);
+    assert_eq!(client.expect_close(), 1001);
+    let status = child.wait().expect("the server is a child process");
+    assert_eq!(status.code(), Some(0));
+    assert!(read(&path).ends_with("stopped\n"));
+    for path in [path, renamed] {
+        fs::remove_file(path).expect("the log file is removable");
+    }
+}
+
+#[test]
+fn sighup_without_a_log_file_does_nothing() {
+    let _watchdog = watchdog(60);
+    let mut server = ServerProcess::start(&[]);
+    let mut client = Client::join(server.address);
+    for _ in 0..100 {
+        server.signal(Signal::HUP);
+        client.send_text("hello");
+        assert_eq!(client.recv_text(), "[user0]: hello");
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(client.expect_close(), 1001);
+    assert_eq!(server.wait().code(), Some(0));
 }

@@ -79,9 +79,63 @@ fn second_signal_exits_immediately() {
         .is_some_and(|frame| frame.0 != CLOSE)
     {}
     let start = Instant::now();
-    server.signal(Signal::INT);
+    // A signal has an effect again some time after the first one. The connection ends with the process.
+    eventually("the server exits", || {
+        server.signal(Signal::INT);
+        silent.try_send(&raw::frame(TEXT, b"x")).is_err()
+    });
     assert_eq!(server.wait().code(), Some(130));
     assert!(start.elapsed() < CLOSE_TIMEOUT / 2, "{:?}", start.elapsed());
+    let log = server.remaining_log();
+    assert!(
+        log.last()
+            .is_some_and(|line| line.contains("second signal")),
+        "{log:?}"
+    );
+}
+
+#[test]
+fn signals_within_half_a_second_count_as_one() {
+    let _watchdog = watchdog(60);
+    for _ in 0..8 {
+        let mut server = ServerProcess::start(&[]);
+        let mut client = Client::join(server.address);
+        // Different signals, because a signal that is already pending is not sent again.
+        server.signal(Signal::TERM);
+        server.signal(Signal::INT);
+        assert_eq!(client.expect_close(), 1001);
+        assert_eq!(server.wait().code(), Some(0));
+        let log = server.remaining_log();
+        assert!(
+            log.last().is_some_and(|line| line.ends_with("stopped")),
+            "{log:?}"
+        );
+    }
+}
+
+#[test]
+fn inherited_ignored_signals_stay_ignored() {
+    let _watchdog = watchdog(60);
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "trap '' INT HUP; exec \"$0\" --listen 127.0.0.1:0"])
+        .arg(env!("CARGO_BIN_EXE_threadchat"));
+    let mut server = ServerProcess::spawn(command);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))
+        .expect("the server is running");
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .expect("the status has the mask of ignored signals");
+    // SIGHUP is 1, and SIGINT is 2.
+    assert_eq!(mask & 0b11, 0b11, "{status}");
+    server.signal(Signal::INT);
+    server.signal(Signal::HUP);
+    let mut client = Client::join(server.address);
+    server.signal(Signal::TERM);
+    assert_eq!(client.expect_close(), 1001);
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

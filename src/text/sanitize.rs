@@ -4,25 +4,75 @@ use std::borrow::Cow;
 
 use super::name::MAX_NAME_LEN;
 
-/// Returns `text` without characters that could forge a line or control a terminal: control characters and line breaks
-/// of every kind become spaces, and characters that reorder the text around them are removed. Other characters stay.
+/// The longest run of spaces. A longer one could make the rest of a text wrap to the beginning of a line.
+const MAX_SPACES: usize = 3;
+
+/// The tags after a black flag: at most six letters of a region and the end mark. Together they are one emoji.
+const MAX_TAGS: usize = 7;
+
+/// Returns `text` without characters that could forge a line or control a terminal, and without invisible ones:
+///
+/// - Control characters and line breaks of every kind become spaces.
+/// - Of a run of spaces, at most three stay.
+/// - Characters that reorder the text around them and characters without a glyph are removed, except where an emoji or a
+///   script needs them: joiners between two characters outside of ASCII, a variation selector after such a character or
+///   U+FE0F after the base of a keycap, and tags after a black flag.
+///
+/// Other characters stay.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
-    // Every affected character is ASCII or begins with 0xC2 or 0xE2 in UTF-8, so most texts pass this check. It reads all
-    // bytes without an early exit because the compiler then compares many at a time.
-    let suspicious = |byte: u8| byte < b' ' || matches!(byte, 0x7f | 0xc2 | 0xe2);
-    let harmless = !text.bytes().fold(false, |any, byte| any | suspicious(byte));
-    if harmless
-        || !text
-            .chars()
-            .any(|c| is_control_or_separator(c) || is_bidi_control(c))
-    {
+    if is_harmless(text) || characters(text).all(|(typed, kept)| kept == Some(typed)) {
         return Cow::Borrowed(text);
     }
-    let kept = text.chars().filter(|&c| !is_bidi_control(c));
-    Cow::Owned(
-        kept.map(|c| if is_control_or_separator(c) { ' ' } else { c })
-            .collect(),
-    )
+    Cow::Owned(characters(text).filter_map(|(_, kept)| kept).collect())
+}
+
+/// Returns true only for a text that stays as it is, which includes ASCII texts without control characters and double
+/// spaces. Reads all bytes without an early exit because the compiler then compares many at a time.
+fn is_harmless(text: &str) -> bool {
+    // Each affected character outside of ASCII begins with one of these bytes in UTF-8.
+    let suspicious = |byte: u8| {
+        byte < b' ' || matches!(byte, 0x7f | 0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xe3 | 0xef | 0xf3)
+    };
+    let bytes = text.as_bytes();
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let any = pairs.fold(false, |any, (&byte, &next)| {
+        any | suspicious(byte) | ((byte == b' ') & (next == b' '))
+    });
+    !(any || bytes.last().is_some_and(|&last| suspicious(last)))
+}
+
+/// Returns each character of the text with the one that replaces it, or `None` if it is removed.
+fn characters(text: &str) -> impl Iterator<Item = (char, Option<char>)> + '_ {
+    let (mut previous, mut spaces, mut tags) = (' ', 0, MAX_TAGS);
+    text.char_indices().map(move |(at, typed)| {
+        let kept = match typed {
+            c if is_control_or_separator(c) => Some(' '),
+            c if is_bidi_control(c) => None,
+            '\u{200c}' | '\u{200d}' => {
+                let next = text[at + typed.len_utf8()..].chars().next();
+                let joins = has_glyph(previous) || is_variation_selector(previous);
+                (joins && next.is_some_and(has_glyph)).then_some(typed)
+            }
+            c if is_variation_selector(c) => {
+                let keycap = c == '\u{fe0f}' && matches!(previous, '0'..='9' | '#' | '*');
+                (has_glyph(previous) || keycap).then_some(c)
+            }
+            '\u{e0020}'..='\u{e007f}' if tags < MAX_TAGS => Some(typed),
+            c if is_invisible(c) => None,
+            c => Some(c),
+        };
+        let kept = kept.filter(|c| !c.is_whitespace() || spaces < MAX_SPACES);
+        if let Some(kept) = kept {
+            spaces = if kept.is_whitespace() { spaces + 1 } else { 0 };
+            tags = match kept {
+                '\u{1f3f4}' => 0,
+                '\u{e0020}'..='\u{e007e}' => tags + 1,
+                _ => MAX_TAGS,
+            };
+            previous = kept;
+        }
+        (typed, kept)
+    })
 }
 
 /// Unicode's line and paragraph separators are not control characters, but break lines all the same.
@@ -30,10 +80,36 @@ fn is_control_or_separator(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Matches bidirectional embeddings, overrides and isolates. The marks U+200E and U+200F are not among them: scripts
-/// that are written from right to left need them.
+/// Matches bidirectional embeddings, overrides, isolates and marks.
 fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn is_variation_selector(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Matches other characters without a glyph: soft hyphen, zero-width spaces, joiners, invisible operators, tags.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{200b}'..='\u{200d}'
+            | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// Matches characters outside of ASCII that joiners and variation selectors can apply to.
+fn has_glyph(c: char) -> bool {
+    !c.is_ascii()
+        && !c.is_whitespace()
+        && !is_control_or_separator(c)
+        && !is_bidi_control(c)
+        && !is_variation_selector(c)
+        && !is_invisible(c)
 }
 
 /// Returns the beginning of a typed word, short enough to be quoted in an error message.
@@ -59,7 +135,12 @@ mod tests {
             "[user0]: hi",
             "žluťoučký 🐎",
             family,
-            "שלום \u{200f}",
+            "שלום",
+            "می\u{200c}خواهم",
+            "क\u{94d}\u{200d}ष",
+            "❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3} 葛\u{e0100}",
+            "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}!",
+            "a   b\u{3000} c  ",
             "مرحبا",
             "日本語",
             "naïve é\u{a0}x",
@@ -73,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_become_spaces_and_overrides_are_removed() {
+    fn control_characters_become_spaces_and_invisible_ones_are_removed() {
         let cases = [
             ("one\ntwo\r\nthree", "one two  three"),
             ("\0\t\u{1b}[2J\u{7f}", "   [2J "),
@@ -81,10 +162,46 @@ mod tests {
             ("a\u{202e}b\u{202a}c\u{2066}d\u{2069}e", "abcde"),
             ("\u{202e}", ""),
             ("one\u{2028}two\u{2029}three", "one two three"),
+            ("שלום \u{200f}", "שלום "),
+            (
+                "a\u{ad}b\u{61c}c\u{200b}d\u{200e}e\u{2060}f\u{2064}g\u{feff}",
+                "abcdefg",
+            ),
+            ("a\u{200d}b\u{200c}é\u{200d}", "abé"),
+            ("é\u{200d}\u{200d}é", "é\u{200d}é"),
+            ("é\u{200d}\u{200b}é\u{200c}\u{202e}é", "ééé"),
+            (
+                "a\u{fe0f} \u{fe0f}1\u{fe00}❤\u{fe0f}\u{fe0f}",
+                "a 1❤\u{fe0f}",
+            ),
+            ("a\u{e0068}\u{e0069}\u{e0100}🏴b\u{e0068}", "a🏴b"),
         ];
         for (typed, kept) in cases {
             assert_eq!(sanitize(typed), kept, "{typed:?}");
         }
+    }
+
+    #[test]
+    fn long_runs_of_spaces_become_three() {
+        let filler = " ".repeat(60);
+        let forged = format!("hi{filler}* The server stops.{filler}");
+        assert_eq!(sanitize(&forged), "hi   * The server stops.   ");
+        for (typed, kept) in [
+            ("    ", "   "),
+            ("a\n\n\n\n\nb", "a   b"),
+            ("a \u{200b} \u{200b} \u{200b} b", "a   b"),
+            (
+                "a\u{a0}\u{3000}\u{2003}\u{1680} b",
+                "a\u{a0}\u{3000}\u{2003}b",
+            ),
+        ] {
+            assert_eq!(sanitize(typed), kept, "{typed:?}");
+        }
+        let many = format!("🏴{}", "\u{e0061}".repeat(100));
+        assert_eq!(
+            sanitize(&many),
+            format!("🏴{}", "\u{e0061}".repeat(MAX_TAGS))
+        );
     }
 
     #[test]

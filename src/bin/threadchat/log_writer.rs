@@ -17,6 +17,8 @@ enum Entry {
     Line(Vec<u8>),
     /// A request for a reply when every earlier line is written.
     Flush(Sender<()>),
+    /// The output for later lines.
+    Output(Box<dyn Write + Send>),
 }
 
 /// A writer for a logger that never waits. Each line is written in one piece.
@@ -26,8 +28,21 @@ pub struct LogWriter {
     dropped: usize,
 }
 
+/// Changes the output of a log writer.
+pub struct Output(Sender<Entry>);
+
+impl Output {
+    /// Writes later lines to `out`, after earlier ones are written to the previous output. If the previous output has
+    /// accepted nothing for a second, it stays.
+    pub fn replace(&self, out: impl Write + Send + 'static) {
+        let _ = self
+            .0
+            .send_timeout(Entry::Output(Box::new(out)), FLUSH_TIMEOUT);
+    }
+}
+
 impl LogWriter {
-    /// Starts the thread that writes to `out`. The thread ends when the log writer is dropped.
+    /// Starts the thread that writes to `out`. The thread ends when the log writer and its [`Output`]s are dropped.
     ///
     /// # Errors
     ///
@@ -36,12 +51,17 @@ impl LogWriter {
         let (sender, receiver) = bounded(QUEUE_CAPACITY);
         thread::Builder::new()
             .name("log writer".into())
-            .spawn(move || write_loop(&receiver, out))?;
+            .spawn(move || write_loop(&receiver, Box::new(out)))?;
         Ok(LogWriter {
             sender,
             line: Vec::new(),
             dropped: 0,
         })
+    }
+
+    /// Returns a handle that changes the output.
+    pub fn output(&self) -> Output {
+        Output(self.sender.clone())
     }
 
     fn finish_line(&mut self) {
@@ -84,7 +104,7 @@ impl Write for LogWriter {
     }
 }
 
-fn write_loop(receiver: &Receiver<Entry>, mut out: impl Write) {
+fn write_loop(receiver: &Receiver<Entry>, mut out: Box<dyn Write + Send>) {
     for entry in receiver {
         match entry {
             // Write errors are ignored: the chat goes on without a log.
@@ -94,6 +114,7 @@ fn write_loop(receiver: &Receiver<Entry>, mut out: impl Write) {
                 // The requester may have timed out.
                 let _ = done.try_send(());
             }
+            Entry::Output(new) => out = new,
         }
     }
 }

@@ -4,24 +4,23 @@
 
 mod cli;
 mod log_writer;
+#[cfg(unix)]
+mod signals;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::process::{self, ExitCode};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::process::ExitCode;
 use std::{panic, thread};
 
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 use threadchat::{Config, Server};
 
 use crate::cli::{CliAction, LogConfig};
-use crate::log_writer::LogWriter;
+use crate::log_writer::{LogWriter, Output};
 
 /// The exit code for an invalid command line.
 const EXIT_USAGE: u8 = 2;
-
-/// The exit code that shells report for a program ended by SIGINT.
-const EXIT_SIGINT: i32 = 130;
 
 /// Descriptors for other uses than clients: the listener, the log, and clients that are being rejected.
 #[cfg(unix)]
@@ -61,32 +60,33 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn run(config: Config, log: &LogConfig) -> Result<()> {
-    init_logging(log)?;
+    let log_output = init_logging(log)?;
     log_panics();
     raise_nofile_limit(config.max_connections);
-    let result = serve(config);
+    let path = log.file.clone();
+    let result = serve(config, move || {
+        if let Some(path) = &path {
+            reopen_log(path, &log_output);
+        }
+    });
     log::logger().flush();
     result
 }
 
-/// Serves until a signal. A second signal ends the program at once.
-fn serve(config: Config) -> Result<()> {
+/// Serves until a signal.
+fn serve(config: Config, reopen_log: impl Fn() + Send + 'static) -> Result<()> {
     let server = Server::bind(config)?;
     let shutdown = server.shutdown_handle();
-    let signaled = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if signaled.swap(true, Ordering::Relaxed) {
-            process::exit(EXIT_SIGINT);
-        }
-        shutdown.shutdown();
-    })?;
+    #[cfg(unix)]
+    signals::start(move || shutdown.shutdown(), reopen_log)?;
     log::info!("listening at ws://{}/chat", server.local_addr());
     let result = server.run();
     log::info!("stopped");
     Ok(result?)
 }
 
-fn init_logging(log: &LogConfig) -> Result<()> {
+/// Initializes the log. Returns the handle that changes its output.
+fn init_logging(log: &LogConfig) -> Result<Output> {
     let config = ConfigBuilder::new()
         .set_time_format_rfc3339()
         .set_thread_level(LevelFilter::Off)
@@ -97,14 +97,24 @@ fn init_logging(log: &LogConfig) -> Result<()> {
         .build();
     let writer = match &log.file {
         None => LogWriter::start(io::stderr())?,
-        Some(path) => {
-            let file = File::options().append(true).create(true).open(path);
-            LogWriter::start(file.map_err(|error| {
-                format!("cannot open the log file {}: {error}", path.display())
-            })?)?
-        }
+        Some(path) => LogWriter::start(open_log(path)?)?,
     };
-    Ok(WriteLogger::init(log.level, config, writer)?)
+    let output = writer.output();
+    WriteLogger::init(log.level, config, writer)?;
+    Ok(output)
+}
+
+fn open_log(path: &Path) -> std::result::Result<File, String> {
+    let file = File::options().append(true).create(true).open(path);
+    file.map_err(|error| format!("cannot open the log file {}: {error}", path.display()))
+}
+
+/// Opens the log file again, for a program that has renamed it. After an error the log stays in the renamed file.
+fn reopen_log(path: &Path, output: &Output) {
+    match open_log(path) {
+        Ok(file) => output.replace(file),
+        Err(error) => log::error!("{error}"),
+    }
 }
 
 /// Logs each panic as one line.
