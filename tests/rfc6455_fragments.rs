@@ -154,6 +154,26 @@ fn misplaced_fragments_are_protocol_errors() {
     run(TestServer::start().address, &cases);
 }
 
+#[test]
+fn more_than_1024_empty_fragments_violate_the_policy() {
+    let _watchdog = watchdog(60);
+    let message = |empty: usize| {
+        let mut frames = vec![fragment(TEXT, false, b"a")];
+        frames.extend(vec![fragment(CONTINUATION, false, b""); empty]);
+        // Control frames between fragments do not count, and a new message has its own count.
+        frames.push(frame(PING, b""));
+        frames.push(fragment(CONTINUATION, true, b"b"));
+        frames.concat()
+    };
+    let echo: &[(u8, &[u8])] = &[(PONG, b""), (TEXT, b"ab"), (PONG, b""), (TEXT, b"ab")];
+    let allowed = [message(1024), message(1024)];
+    let cases = [
+        accepted("5.4", "1024 empty fragments, twice", &allowed, echo),
+        rejected("5.4", "1025 empty fragments", &[message(1025)], &[], 1008),
+    ];
+    run(TestServer::start().address, &cases);
+}
+
 /// Sends a message in frames of `size` bytes while reading, and checks that the echo is identical.
 fn round_trips(server: &TestServer, first: u8, message: &[u8], size: usize) {
     let mut raw = RawClient::upgraded(server.address, "/echo");

@@ -1,6 +1,7 @@
 //! Reading messages from one client.
 
 use std::io::ErrorKind;
+use std::time::{Duration, Instant};
 
 use tungstenite::error::Error;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
@@ -21,6 +22,10 @@ const READ_BUFFER_SIZE: usize = 1 << 10;
 pub(super) struct MessageReader {
     websocket: WebSocket<ValidatedStream>,
     rate_limiter: Option<RateLimiter>,
+    /// The ping period, for reads whose timeout is the client's rate.
+    ping: Option<Duration>,
+    /// The reason why no message follows those that wait for the client's rate.
+    end: Option<DisconnectReason>,
     /// The code in the client's Close, once that has arrived.
     peer_close_code: Option<u16>,
 }
@@ -48,6 +53,8 @@ impl MessageReader {
                 Some(websocket_config),
             ),
             rate_limiter: config.rate_limit.map(RateLimiter::new),
+            ping: config.ping,
+            end: None,
             peer_close_code: None,
         }
     }
@@ -57,46 +64,108 @@ impl MessageReader {
         self.websocket.get_mut().close_reply.take()
     }
 
-    /// Waits for the next message, and then for the client's rate.
+    /// Waits for the next message. With a rate limit, reads ahead until the message conforms to the client's rate.
     ///
     /// # Errors
     ///
     /// The reason why no message follows.
     pub(super) fn next_message(&mut self) -> Result<Message, DisconnectReason> {
         loop {
-            match self.websocket.read() {
-                Ok(Message::Close(frame)) => {
-                    self.peer_close_code = frame.map(|frame| frame.code.into());
-                }
-                Ok(message) => {
-                    // Input from before an abort can still be read, which would take hours at the client's rate.
-                    if let Some(reason) = self.outbound().abort_reason() {
-                        return Err(reason);
-                    }
-                    if let Some(rate_limiter) = &mut self.rate_limiter {
-                        rate_limiter.throttle();
-                    }
+            if let Some(rate_limiter) = &mut self.rate_limiter {
+                // What was accepted before the end is passed on at once: the connection does not wait for it.
+                if let Some(message) = rate_limiter.pop(self.end.is_some()) {
                     return Ok(message);
                 }
-                Err(Error::Io(error))
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    self.on_idle()?;
+                if let Some(reason) = &self.end {
+                    return Err(reason.clone());
                 }
-                Err(error) => {
-                    return Err(match self.websocket.get_mut().disconnect_reason(error) {
-                        DisconnectReason::ClosedByPeer(_) => {
-                            DisconnectReason::ClosedByPeer(self.peer_close_code)
-                        }
-                        reason => reason,
-                    });
+                if let Err(reason) = self.read_ahead() {
+                    if self.outbound().abort_reason().is_some() {
+                        return Err(reason);
+                    }
+                    self.end = Some(reason);
                 }
+            } else if let Some(message) = self.read()? {
+                return Ok(message);
             }
         }
     }
 
+    /// Reads a message for the queue of the rate limiter, until the first queued message conforms to the rate. If the
+    /// queue is full, only waits for the client's end, so that further input stays in the client's TCP window.
+    fn read_ahead(&mut self) -> Result<(), DisconnectReason> {
+        let ping_due = self.ping_due();
+        let Some(rate_limiter) = &mut self.rate_limiter else {
+            return Ok(());
+        };
+        let wait_until = rate_limiter.next_due().into_iter().chain(ping_due).min();
+        let stream = self.websocket.get_mut();
+        if rate_limiter.is_full() {
+            let timeout = wait_until.map_or(Duration::ZERO, |at| {
+                at.saturating_duration_since(Instant::now())
+            });
+            if stream.outbound.stream().wait_for_end(timeout) {
+                return Err(DisconnectReason::ConnectionLost(ErrorKind::UnexpectedEof));
+            }
+            // A Pong can be behind the unread input. The Ping is for the kernel, which gives up on a host that is down.
+            stream.received_since_ping = true;
+            return self.on_idle();
+        }
+        stream.limit_wait(wait_until);
+        let Some(message) = self.read()? else {
+            return Ok(());
+        };
+        if matches!(message, Message::Ping(_)) {
+            // The next read would send the Pong, which is not due while the queue is full. An error recurs there.
+            let _ = self.websocket.flush();
+        }
+        let frames = self.websocket.get_mut().take_frames();
+        if let Some(rate_limiter) = &mut self.rate_limiter {
+            rate_limiter.push(message, frames);
+        }
+        Ok(())
+    }
+
+    /// Waits for the next message, control frames included. Returns `None` after a Close or without input.
+    fn read(&mut self) -> Result<Option<Message>, DisconnectReason> {
+        match self.websocket.read() {
+            Ok(Message::Close(frame)) => {
+                self.peer_close_code = frame.map(|frame| frame.code.into());
+                Ok(None)
+            }
+            // Input from before an abort can still be read, which would take hours at the client's rate.
+            Ok(message) => match self.outbound().abort_reason() {
+                Some(reason) => Err(reason),
+                None => Ok(Some(message)),
+            },
+            Err(Error::Io(error))
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+            {
+                self.on_idle().map(|()| None)
+            }
+            Err(error) => Err(match self.websocket.get_mut().disconnect_reason(error) {
+                DisconnectReason::ClosedByPeer(_) => {
+                    DisconnectReason::ClosedByPeer(self.peer_close_code)
+                }
+                reason => reason,
+            }),
+        }
+    }
+
+    /// Returns the end of the ping period.
+    fn ping_due(&self) -> Option<Instant> {
+        Some(self.websocket.get_ref().idle_since + self.ping?)
+    }
+
     /// Sends a Ping after a ping period without input, and disconnects the client after another one.
     fn on_idle(&mut self) -> Result<(), DisconnectReason> {
+        if self.rate_limiter.is_some() {
+            let now = Instant::now();
+            if self.ping_due().is_none_or(|due| now < due) {
+                return Ok(());
+            }
+            self.websocket.get_mut().idle_since = now;
+        }
         // A Ping would wait behind the backlog. The writer thread notices whether the client is alive.
         if self.outbound().has_backlog() {
             return Ok(());

@@ -1,6 +1,7 @@
 //! The byte stream between tungstenite and the client.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
 
 use tungstenite::{Bytes, Error};
 
@@ -13,6 +14,10 @@ pub(super) struct ValidatedStream {
     pub(super) outbound: Outbound,
     /// Whether a byte arrived since the last Ping. The handshake counts.
     pub(super) received_since_ping: bool,
+    /// The time of the last input, or of the last Ping. Only current with a rate limit.
+    pub(super) idle_since: Instant,
+    /// With a rate limit: the time at which a wait for input ends, and whether a read has been tried since it was set.
+    wait_limit: Option<(Option<Instant>, bool)>,
     /// The reply to the client's Close, once that has arrived.
     pub(super) close_reply: Option<Bytes>,
     is_echo: bool,
@@ -26,11 +31,37 @@ impl ValidatedStream {
         ValidatedStream {
             outbound,
             received_since_ping: true,
+            idle_since: Instant::now(),
+            wait_limit: None,
             close_reply: None,
             is_echo,
             validator: FrameValidator::default(),
             violation: None,
         }
+    }
+
+    /// Limits the next waits for input to this time altogether, in place of the socket's read timeout. The first one reads
+    /// what has arrived already.
+    pub(super) fn limit_wait(&mut self, until: Option<Instant>) {
+        self.wait_limit = Some((until, false));
+    }
+
+    /// Returns the number of frames since the last call.
+    pub(super) fn take_frames(&mut self) -> u32 {
+        self.validator.take_frames()
+    }
+
+    fn set_read_timeout(&mut self) -> io::Result<()> {
+        let Some((until, has_read)) = &mut self.wait_limit else {
+            return Ok(());
+        };
+        let remaining = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if std::mem::replace(has_read, true) && remaining == Some(Duration::ZERO) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        // A timeout of zero is invalid.
+        let timeout = remaining.map(|remaining| remaining.max(Duration::from_millis(1)));
+        self.outbound.stream().set_read_timeout(timeout)
     }
 
     /// Returns the number of bytes before the first invalid one, and keeps the violation for the next read.
@@ -59,11 +90,15 @@ impl Read for ValidatedStream {
             if self.violation.is_some() {
                 return Err(ErrorKind::InvalidData.into());
             }
+            self.set_read_timeout()?;
             let received = self.outbound.stream().read(buffer)?;
             if received == 0 {
                 return Ok(0);
             }
             self.received_since_ping = true;
+            if self.wait_limit.is_some() {
+                self.idle_since = Instant::now();
+            }
             // Frames before the invalid one still count, so the next read reports the violation.
             match self.validate(&buffer[..received]) {
                 0 => {}

@@ -73,6 +73,27 @@ impl Stream {
         }
     }
 
+    /// Waits until the client ends the connection, and leaves input unread. Returns whether it did so within `timeout`.
+    #[cfg(unix)]
+    pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        // Without RDHUP, a FIN shows only after all input. Errors and resets show on all systems.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let events = PollFlags::RDHUP;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let events = PollFlags::empty();
+        let mut sockets = [PollFd::new(&self.socket, events)];
+        let timeout = Timespec::try_from(timeout).ok();
+        poll(&mut sockets, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits for the timeout alone: the standard library cannot look for the end behind unread input.
+    #[cfg(not(unix))]
+    pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
+        std::thread::sleep(timeout);
+        false
+    }
+
     /// Waits for room and returns the number of bytes written.
     ///
     /// # Errors

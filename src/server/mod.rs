@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- |
 //! | acceptor | one, the caller of [`Server::run`] | the next client; during shutdown: room in the inbox, then the dispatcher | the server shuts down |
 //! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s | the response is sent, or the connection's thread started |
-//! | connection | one per WebSocket | its client, which it pings when idle; its rate limit, or room in the inbox; an echo client's also for its own output; at the end 2 s for the client to close | the client has disconnected |
+//! | connection | one per WebSocket | its client, which it pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 2 s for the client to close | the client has disconnected |
 //! | dispatcher | one | its inbox | every sender of the inbox is dropped |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
@@ -19,7 +19,7 @@
 //! - The dispatcher never waits for a client, so a stalled or slow one delays no other (`tests/stalled_clients.rs`,
 //!   `tests/slow_consumer.rs`).
 //! - The inbox is bounded. A flooding client blocks its own thread, and then its TCP window fills
-//!   (`tests/floods.rs`, `tests/flood_fanout.rs`, `tests/limits.rs`).
+//!   (`tests/floods.rs`, `tests/flood_fanout.rs`, `tests/rate_limit.rs`).
 //! - Writing to a client follows the rules of [`outbound`](crate::outbound) (`src/outbound/tests.rs`,
 //!   `src/outbound/model.rs`). Bytes queued for a client are bounded (`tests/memory_bound.rs`).
 //! - Logging never waits: the program's log writer has a thread of its own (`tests/log.rs`).

@@ -24,6 +24,8 @@ pub(crate) enum DisconnectReason {
     InvalidUtf8,
     /// A message was over the limit.
     MessageTooBig,
+    /// A message had more fragments without payload than allowed.
+    TooManyEmptyFragments,
     /// More bytes were queued for the client than allowed.
     BacklogExceeded {
         /// The bytes queued, bookkeeping included.
@@ -53,6 +55,7 @@ impl DisconnectReason {
             }
             DisconnectReason::InvalidUtf8 => CloseCode::Invalid,
             DisconnectReason::MessageTooBig => CloseCode::Size,
+            DisconnectReason::TooManyEmptyFragments => CloseCode::Policy,
             DisconnectReason::InternalError => CloseCode::Error,
             _ => return None,
         };
@@ -90,6 +93,7 @@ impl fmt::Display for DisconnectReason {
             NonMinimalLength => write!(f, "protocol error (payload length not in shortest form)"),
             InvalidUtf8 => write!(f, "protocol error (text is not UTF-8)"),
             MessageTooBig => write!(f, "message too big"),
+            TooManyEmptyFragments => write!(f, "policy violation (too many empty fragments)"),
             BacklogExceeded { queued_bytes } => write!(f, "too slow ({queued_bytes} bytes queued)"),
             WriteTimeout => write!(f, "too slow (accepted no data until the write timeout)"),
             NoWriterThread => write!(f, "too slow (no thread available for a writer)"),

@@ -21,6 +21,10 @@ const MAX_HEADER_SIZE: usize = 14;
 /// The longest payload of a control frame in bytes (section 5.5).
 const MAX_CONTROL_PAYLOAD: u64 = 125;
 
+/// The most fragments without payload in one message. Without this limit a message never ends or grows, and its
+/// fragments keep a processor busy.
+const MAX_EMPTY_FRAGMENTS: u32 = 1024;
+
 /// The state of a client's byte stream: between frames, in a header, or in a payload.
 #[derive(Default)]
 pub(crate) struct FrameValidator {
@@ -36,6 +40,10 @@ pub(crate) struct FrameValidator {
     /// The type of the message whose last fragment has not begun yet.
     fragmented_type: Option<Data>,
     utf8: Utf8Validator,
+    /// The frames without payload in the current message.
+    empty_fragments: u32,
+    /// The frames since the last [`FrameValidator::take_frames`].
+    frames: u32,
 }
 
 impl FrameValidator {
@@ -78,7 +86,27 @@ impl FrameValidator {
         }
         self.start_frame(&header, length)
             .map_err(DisconnectReason::ProtocolError)?;
+        self.count_frame(header.opcode, length)?;
         Ok(header_size - before)
+    }
+
+    /// Returns the number of frames since the last call.
+    pub(crate) fn take_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.frames)
+    }
+
+    fn count_frame(&mut self, opcode: OpCode, length: u64) -> Result<(), DisconnectReason> {
+        self.frames = self.frames.saturating_add(1);
+        match opcode {
+            OpCode::Control(_) => return Ok(()),
+            OpCode::Data(Data::Continue) => {}
+            OpCode::Data(_) => self.empty_fragments = 0,
+        }
+        self.empty_fragments += u32::from(length == 0);
+        if self.empty_fragments > MAX_EMPTY_FRAGMENTS {
+            return Err(DisconnectReason::TooManyEmptyFragments);
+        }
+        Ok(())
     }
 
     /// Checks a complete header and prepares for its payload.
