@@ -31,6 +31,7 @@ let ownName = ''; // The name that the server gave last.
 let requestedName = storedName(); // The name that the user chose, requested again on every connection.
 let nameRetries = 0; // Remaining requests for it on this connection.
 let connectAttempts = 0; // Failed attempts since the last lasting connection.
+let refusals = 0; // Failed attempts in a row at which the server was healthy.
 let reconnectTimer = 0;
 let receivedSinceCheck = false; // An event arrived since the last liveness check.
 let probing = false; // The last liveness check sent a `who` command.
@@ -65,6 +66,8 @@ function onClose(code) {
   if (welcomedAt !== 0) {
     appendNotice('Connection lost.');
     if (Date.now() - welcomedAt > MAX_BACKOFF) connectAttempts = 0;
+  } else {
+    checkHealth();
   }
   closeSocket();
   restoreUnconfirmed(code);
@@ -72,7 +75,21 @@ function onClose(code) {
   connectAttempts += 1;
   // Up to half of the delay is random, so that the clients of a restarted server do not all reconnect at once.
   reconnectTimer = setTimeout(connect, backoff * (1 - Math.random() / 2));
-  setStatus('disconnected', 'Reconnecting…', 'Retry now');
+  showDisconnected();
+}
+
+// Distinguishes a server that refuses the connection from one that is unreachable, which look alike to a WebSocket. A
+// single refusal does not count: a server that has just restarted can be healthy a moment after the attempt failed.
+async function checkHealth() {
+  const healthy = await fetch('health', { cache: 'no-store' }).then((response) => response.ok, () => false);
+  if (document.body.dataset.status !== 'disconnected') return;
+  refusals = healthy ? refusals + 1 : 0;
+  if (refusals === 2) appendNotice('The server is full or refuses this page (origin not allowed).');
+  showDisconnected();
+}
+
+function showDisconnected() {
+  setStatus('disconnected', refusals > 1 ? 'Refused. Retrying…' : 'Reconnecting…', 'Retry now');
 }
 
 function quit() {
@@ -117,7 +134,7 @@ function checkLiveness() {
 }
 
 function setStatus(status, text, action = '') {
-  if (document.body.dataset.status === status) return;
+  if (document.body.dataset.status === status && byId('status').textContent === text) return;
   document.body.dataset.status = status;
   byId('status').textContent = text;
   byId('reconnect').textContent = action;
@@ -243,6 +260,7 @@ function onWelcome({ name, users }) {
   const greeting = ownName === '' ? 'Connected' : 'Reconnected';
   appendNotice(`${greeting} as ${name}. ${userList.formatCount(users)} here.`);
   welcomedAt = Date.now();
+  refusals = 0;
   setOwnName(name);
   userList.setUsers([name], users, name);
   setStatus('connected', 'Connected');
