@@ -95,15 +95,21 @@ impl MessageReader {
         }
     }
 
-    /// Sends a Ping after a ping period without input, and disconnects the client after another one.
+    /// Sends a Ping after a ping period without input, and disconnects the client after another one, unless the Ping waits
+    /// behind output: the write timeout or the kernel then notices whether the client takes any.
     fn on_idle(&mut self) -> Result<(), DisconnectReason> {
-        // A Ping would wait behind the backlog. The writer thread notices whether the client is alive.
-        if self.outbound().has_backlog() {
+        let stream = self.websocket.get_mut();
+        if stream.outbound.has_backlog() {
+            // The last Ping may have left the server just before the next check.
+            stream.received_since_ping = true;
             return Ok(());
         }
-        let stream = self.websocket.get_mut();
         if !std::mem::take(&mut stream.received_since_ping) {
-            return Err(DisconnectReason::PingTimeout);
+            if !stream.outbound.stream().has_unacknowledged() {
+                return Err(DisconnectReason::PingTimeout);
+            }
+            stream.received_since_ping = true;
+            return Ok(());
         }
         self.outbound().send(frame::ping());
         Ok(())
