@@ -5,6 +5,8 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::config::{ORPHAN_TIMEOUT, SEND_BUFFER_SIZE};
+
 /// A blocking socket. All reads, writes and shutdowns of a client's socket go through this type.
 pub(crate) struct Stream {
     socket: TcpStream,
@@ -56,6 +58,56 @@ impl Stream {
     /// Limits each wait for room in the socket's buffer.
     pub(crate) fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.socket.set_write_timeout(Some(timeout))
+    }
+
+    /// Bounds the kernel's memory for output that the client has not acknowledged. Without a size, Linux lets the buffer
+    /// grow to megabytes.
+    pub(crate) fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_send_buffer_size(
+            &self.socket,
+            bytes,
+        )?)
+    }
+
+    /// Limits the time in which the client acknowledges nothing of the output, or keeps its window closed (RFC 5482). The
+    /// kernel then resets the connection, even after the server has closed the socket.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn set_acknowledge_timeout(&self, timeout: Duration) -> io::Result<()> {
+        let millis = timeout.as_millis().try_into().unwrap_or(u32::MAX);
+        Ok(rustix::net::sockopt::set_tcp_user_timeout(
+            &self.socket,
+            millis,
+        )?)
+    }
+
+    /// Leaves the time to the system, which has no such option.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn set_acknowledge_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns whether more output than a few small frames waits for the client's acknowledgement.
+    ///
+    /// Linux has a number for it, but no safe interface: a socket is writable if two thirds of its send buffer at most
+    /// are in use, so a socket that is not writable with the smallest buffer (4.5 KiB) holds more than 3 KiB. A thread
+    /// that writes in between finds the buffer full and leaves the rest to a writer thread, which the larger size wakes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn has_unacknowledged(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        if self.set_send_buffer_size(0).is_err() {
+            return false;
+        }
+        let mut writable = [PollFd::new(&self.socket, PollFlags::OUT)];
+        let ready = poll(&mut writable, Some(&Timespec::default()));
+        // An error means that the connection keeps its smallest buffer: it becomes slower, not wrong.
+        let _ = self.set_send_buffer_size(SEND_BUFFER_SIZE);
+        ready == Ok(0)
+    }
+
+    /// Reports none, as the system has no way to find out.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn has_unacknowledged(&self) -> bool {
+        false
     }
 
     /// Waits for input and returns the number of bytes read, 0 at the end.
@@ -146,8 +198,11 @@ impl Stream {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Ends both directions. The kernel still sends the written bytes. A thread that waits for this socket returns.
+    /// Ends both directions. The kernel still sends the written bytes, as long as the client acknowledges some every few
+    /// seconds. A thread that waits for this socket returns.
     pub(crate) fn shutdown(&self) {
+        // An error means that the kernel waits for longer.
+        let _ = self.set_acknowledge_timeout(ORPHAN_TIMEOUT);
         // An error means that the connection has ended already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }

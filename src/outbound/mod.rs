@@ -29,7 +29,7 @@ use tungstenite::Bytes;
 
 use self::handoff::{CloseState, Handoff, Item, Submitted};
 use self::sink::{Partial, Sink};
-use crate::config::WRITE_TIMEOUT;
+use crate::config::{ACKNOWLEDGE_TIMEOUT, SEND_BUFFER_SIZE, WRITE_TIMEOUT};
 use crate::net::Stream;
 use crate::websocket::disconnect::DisconnectReason;
 
@@ -46,9 +46,11 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// The socket accepts no write timeout.
+    /// The socket does not accept its options.
     pub(crate) fn new(stream: Stream, max_backlog: usize) -> io::Result<Outbound> {
         stream.set_write_timeout(WRITE_TIMEOUT)?;
+        stream.set_send_buffer_size(SEND_BUFFER_SIZE)?;
+        stream.set_acknowledge_timeout(ACKNOWLEDGE_TIMEOUT)?;
         Ok(Outbound(Arc::new(Sink {
             stream,
             handoff: Mutex::new(Handoff::new(max_backlog)),

@@ -24,7 +24,6 @@ fn pair(max_backlog: usize) -> (Outbound, TcpStream) {
     sockopt::set_socket_recv_buffer_size(&client, SOCKET_BYTES).expect("a socket");
     client.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     let (socket, peer) = listener.accept().expect("a client has connected");
-    sockopt::set_socket_send_buffer_size(&socket, SOCKET_BYTES).expect("a socket");
     let stream = Stream::new(socket, peer);
     let outbound = Outbound::new(stream, max_backlog).expect("a socket");
     PendingResponse::new(outbound.clone(), Bytes::new()).write();

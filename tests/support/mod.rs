@@ -70,9 +70,15 @@ pub fn raise_nofile_limit() {
     setrlimit(Resource::Nofile, raised).expect("raising a limit up to its maximum is permitted");
 }
 
-/// Computes the README's upper bound of the server's memory with this many hostile clients. All sizes are in bytes.
+/// The kernel's memory for a client that does not read, in bytes.
+pub const KERNEL_BYTES: usize = 384 << 10;
+
+/// Computes the documented upper bound of the memory of process and kernel with this many hostile clients. All sizes are
+/// in bytes.
 pub fn memory_bound(clients: usize, max_backlog: usize, max_message: usize) -> usize {
-    clients * (max_backlog + 4 * max_message + (96 << 10)) + 16 * max_message + (96 << 20)
+    clients * (max_backlog + 4 * max_message + (96 << 10) + KERNEL_BYTES)
+        + 16 * max_message
+        + (96 << 20)
 }
 
 /// Parses the number of users in a greeting.
