@@ -88,26 +88,30 @@ fn control_frames_do_not_wait_for_messages_and_nothing_is_lost() {
 }
 
 #[test]
-fn throttled_client_that_sends_nothing_more_is_not_dead() {
+fn throttled_client_is_pinged_once_per_ping_period_and_not_dead() {
     let _watchdog = watchdog(60);
     let server = TestServer::with_config(Config {
         rate_limit: Some(20),
         ping: Some(Duration::from_millis(200)),
         ..config()
     });
-    let mut other = server.client();
-    // Library clients reply to Pings only while they read.
-    let answering = thread::spawn({
-        let mut client = server.client();
-        move || {
-            for number in 0..200 {
-                client.send_text(&number.to_string());
+    let mut client = RawClient::upgraded(server.address, "/chat");
+    client.send(&raw::frame(TEXT, b"line").repeat(199));
+    client.send(&raw::frame(TEXT, b"last"));
+    let mut pings = 0;
+    loop {
+        match client.frame().expect("the connection is not reset") {
+            Some((PING, payload)) => {
+                pings += 1;
+                client.send(&raw::frame(PONG, &payload));
             }
-            client.recv_until(|text| text == "[user1]: 199")
+            Some((_, payload)) if payload.ends_with(b": last") => break,
+            Some(_) => {}
+            None => panic!("disconnected"),
         }
-    });
-    other.recv_until(|text| text == "[user1]: 199");
-    assert_eq!(answering.join().expect("the client stays").len(), 200);
+    }
+    // The lines take nine seconds, with a Ping in each ping period and not in each wait for the rate.
+    assert!((10..60).contains(&pings), "{pings}");
 }
 
 #[test]
