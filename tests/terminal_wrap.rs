@@ -1,5 +1,7 @@
 //! The terminal client wraps long lines so that the end of a text does not look like a line of its own.
 
+#![cfg(feature = "client")]
+
 mod support;
 
 use std::fs::File;
