@@ -4,7 +4,9 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::cases::{RESERVED_OPCODE, TEXT};
@@ -108,15 +110,13 @@ fn client_input_cannot_forge_a_line() {
     }
 }
 
-#[test]
-fn unread_log_does_not_block_the_chat() {
-    let _watchdog = watchdog(120);
+/// Starts a server that logs every message to a pipe. Reads only the first line, which contains the address.
+fn start_with_unread_log() -> (Child, ChildStderr, SocketAddr) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat"))
         .args(["--listen", "127.0.0.1:0", "--log-level", "trace"])
         .stderr(Stdio::piped())
         .spawn()
         .expect("the server can be started");
-    // Reads only the first line, which contains the port.
     let mut log = child.stderr.take().expect("stderr is piped");
     let mut line = Vec::new();
     while !line.ends_with(b"\n") {
@@ -130,8 +130,11 @@ fn unread_log_does_not_block_the_chat() {
         .trim_end_matches("/chat\n")
         .parse()
         .expect("the URL contains a socket address");
-    let mut client = Client::join(address);
-    // A pipe holds 64 KiB, and at this level each message is logged.
+    (child, log, address)
+}
+
+/// Sends more messages than the pipe has room for: a pipe holds 64 KiB.
+fn fill_log(client: &mut Client) {
     for number in 0..2000 {
         client.send_text(&format!("{number} {}", "x".repeat(100)));
         assert!(
@@ -140,9 +143,37 @@ fn unread_log_does_not_block_the_chat() {
                 .starts_with(&format!("[user0]: {number} "))
         );
     }
+}
+
+#[test]
+fn unread_log_does_not_block_the_chat() {
+    let _watchdog = watchdog(120);
+    let (mut child, log, address) = start_with_unread_log();
+    fill_log(&mut Client::join(address));
     child.kill().expect("the server is running");
     child.wait().expect("the server is a child process");
     drop(log);
+}
+
+#[test]
+fn second_signal_waits_a_second_for_the_log() {
+    let _watchdog = watchdog(120);
+    let (mut child, log, address) = start_with_unread_log();
+    let mut client = Client::join(address);
+    fill_log(&mut client);
+    let (pid, start) = (rustix::process::Pid::from_child(&child), Instant::now());
+    let mut status = None;
+    // The client does not reply to the Close.
+    eventually("the server exits", || {
+        rustix::process::kill_process(pid, Signal::TERM).expect("the server is running");
+        status = child.try_wait().expect("the server is a child process");
+        status.is_some()
+    });
+    let elapsed = start.elapsed();
+    assert_eq!(status.and_then(|status| status.code()), Some(130));
+    // Half a second in which a signal counts as the first, and a second in which nothing is written.
+    assert!(elapsed >= Duration::from_millis(1500), "{elapsed:?}");
+    drop((client, log));
 }
 
 #[test]

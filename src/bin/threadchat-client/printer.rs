@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::ExternalPrinter;
 use threadchat::protocol::ServerEvent;
 
-use crate::render::Renderer;
+use crate::render::{self, Renderer};
 
 /// Capacity of the queue to the printer thread, in items. Each print redraws the edited line, so the thread prints all
 /// queued lines at once.
@@ -79,14 +79,14 @@ impl MessagePrinter {
 
     fn enqueue(&self, lines: String) -> Result<(), TerminalClosed> {
         self.queue
-            .send(Queued::Lines(lines))
+            .send(Queued::Lines(wrap(&lines)))
             .map_err(|_| TerminalClosed)
     }
 
     /// Prints an event while no line is being edited. Only the editing thread calls this. It must not wait for the
     /// printer thread, which can be waiting for the next prompt.
     pub fn print_inline(&self, event: &ServerEvent<'_>) -> io::Result<()> {
-        io::stdout().write_all(self.renderer.lines(event, "").as_bytes())
+        io::stdout().write_all(wrap(&self.renderer.lines(event, "")).as_bytes())
     }
 
     /// Waits until queued lines have been printed, so that they precede the next prompt. rustyline can't distinguish a
@@ -102,4 +102,10 @@ impl MessagePrinter {
             let _ = printed.recv_timeout(FLUSH_TIMEOUT);
         }
     }
+}
+
+/// Wraps lines at the terminal's current width.
+fn wrap(lines: &str) -> String {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    render::wrap(lines, size.map_or(0, |size| size.ws_col.into()))
 }

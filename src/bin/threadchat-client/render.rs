@@ -3,6 +3,7 @@
 use threadchat::protocol::ServerEvent;
 use threadchat::protocol::plain;
 use threadchat::text::sanitize;
+use unicode_width::UnicodeWidthChar;
 
 /// The name that the server gave this client.
 #[derive(Default)]
@@ -105,6 +106,47 @@ impl Renderer {
             format!("{painted}{rest}\n")
         }
     }
+}
+
+/// The indent of a continuation line. Without it, the end of a wrapped text could look like a line of its own.
+const INDENT: &str = "    ";
+
+/// Breaks lines that are wider than `width` columns, before the last word unless it is long, and indents the continuation
+/// lines.
+/// Lines for a terminal of a few columns stay as they are.
+pub fn wrap(lines: &str, width: usize) -> String {
+    if width < 4 * INDENT.len() {
+        return lines.to_owned();
+    }
+    let mut wrapped = String::new();
+    let (mut column, mut after_space, mut in_colour) = (0, None, false);
+    for c in lines.chars() {
+        in_colour |= c == '\u{1b}';
+        let columns = match c {
+            _ if in_colour => 0,
+            // Makes the emoji before it two columns wide on many terminals.
+            '\u{fe0f}' => 1,
+            _ => c.width().unwrap_or(0),
+        };
+        in_colour &= c != 'm';
+        if column + columns > width {
+            let (at, start) = after_space
+                .take()
+                .filter(|(_, start)| column - start < width / 3)
+                .unwrap_or((wrapped.len(), column));
+            wrapped.insert_str(at, INDENT);
+            wrapped.insert(at, '\n');
+            column = INDENT.len() + column - start;
+        }
+        wrapped.push(c);
+        column += columns;
+        match c {
+            '\n' => (column, after_space) = (0, None),
+            ' ' => after_space = Some((wrapped.len(), column)),
+            _ => {}
+        }
+    }
+    wrapped
 }
 
 #[cfg(test)]
@@ -213,5 +255,43 @@ mod tests {
         assert_eq!(receive(whisper("al", "bob")).1, ["[you whisper to bob]: x"]);
         assert_eq!(receive(whisper("bob", "al")).1, ["[bob whispers]: x"]);
         assert_eq!(receive(whisper("al", "al")).1, ["[al whispers]: x"]);
+    }
+
+    #[test]
+    fn continuation_lines_are_indented() {
+        for (lines, expected) in [
+            ("* short\n", "* short\n"),
+            ("[al]: 89abcdefghij\n", "[al]: 89abcdefghij\n"),
+            (
+                "[al]: 89abc * stops.\n* next\n",
+                "[al]: 89abc * \n    stops.\n* next\n",
+            ),
+            (
+                "[al]: 89abcdefghijklmn op\n",
+                "[al]: 89abcdefghij\n    klmn op\n",
+            ),
+            (
+                "\x1b[1m[al]\x1b[0m: 89abcdefghijk\n",
+                "\x1b[1m[al]\x1b[0m: 89abcdefghij\n    k\n",
+            ),
+            ("[al]: 日本語日本語日本\n", "[al]: 日本語日本語\n    日本\n"),
+            (
+                "[al]: ❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\n",
+                "[al]: ❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}\n    ❤\n",
+            ),
+        ] {
+            assert_eq!(wrap(lines, 18), expected, "{lines:?}");
+        }
+        // Unbroken text of any length has no row of its own.
+        for row in wrap(&"* ".repeat(100).replace(' ', "*"), 40)
+            .lines()
+            .skip(1)
+        {
+            assert!(row.starts_with(INDENT) && row.len() <= 40, "{row:?}");
+        }
+        assert_eq!(
+            wrap("a terminal without columns\n", 0),
+            "a terminal without columns\n"
+        );
     }
 }
