@@ -69,9 +69,9 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The send buffer of a WebSocket in bytes, as given to the system, which may double it for its own bookkeeping, as Linux
-/// does. A Ping waits behind what it holds, and it is memory of the kernel for each client that does not read. Two batches
-/// fit into the undoubled size, so a client that reads is not left to a writer thread.
-pub(crate) const SEND_BUFFER_SIZE: usize = 2 * MAX_BATCH_BYTES;
+/// does. A Ping waits behind what it holds, and it is memory of the kernel for each client that does not read. Four
+/// batches fit into the undoubled size, so a client that reads is not left to a writer thread.
+pub(crate) const SEND_BUFFER_SIZE: usize = 4 * MAX_BATCH_BYTES;
 
 /// The time after which the kernel resets an open WebSocket whose client acknowledges nothing, or keeps its window closed.
 /// About as long as two periods of the default [`Config::ping`].

@@ -293,7 +293,8 @@ fn the_service_starts_with_valid_options_and_has_space_for_its_clients() {
 
 #[test]
 fn the_memory_formula_gives_the_numbers_beside_it() {
-    let formula = "N × (max-backlog + 4 × max-message + 96 KiB) + 16 × max-message + 96 MiB";
+    let formula =
+        "N × (max-backlog + 4 × max-message + 96 KiB + 640 KiB) + 16 × max-message + 96 MiB";
     assert!(
         OPERATIONS.text.contains(formula),
         "memory_bound computes it"

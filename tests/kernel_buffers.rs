@@ -51,7 +51,7 @@ fn orphans(port: u16) -> Vec<usize> {
 
 #[test]
 fn client_on_a_slow_line_outlives_pings_that_wait_behind_its_output() {
-    const MESSAGES: usize = 250;
+    const MESSAGES: usize = 350;
     let _guard = one_at_a_time();
     let _watchdog = watchdog(120);
     let server = ServerProcess::start(&["--ping", "2"]);
@@ -127,6 +127,10 @@ fn output_left_at_the_end_of_a_connection_is_discarded_soon() {
     }
     for client in &mut clients {
         client.send(&raw::frame(CLOSE, &1000u16.to_be_bytes()));
+    }
+    // The server must have written its Close before it sees the end of the input, or it resets the connection.
+    thread::sleep(Duration::from_millis(500));
+    for client in &clients {
         let ended = client.socket.shutdown(Shutdown::Write);
         ended.expect("the connection is open");
     }

@@ -71,7 +71,7 @@ pub fn raise_nofile_limit() {
 }
 
 /// The kernel's memory for a client that does not read, in bytes.
-pub const KERNEL_BYTES: usize = 384 << 10;
+pub const KERNEL_BYTES: usize = 640 << 10;
 
 /// Computes the documented upper bound of the memory of process and kernel with this many hostile clients. All sizes are
 /// in bytes.
