@@ -9,7 +9,7 @@ use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::event::{ConnectionId, Endpoint, Event};
-use super::room::{Delivery, Room};
+use super::room::{self, Delivery, Room};
 use super::sessions::Sessions;
 use crate::config::{CLOSE_TIMEOUT, MAX_BATCH_EVENTS};
 use crate::outbound::PendingResponse;
@@ -142,7 +142,14 @@ impl Dispatcher {
         }
         let is_quit = matches!(command, ClientCommand::Quit);
         let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
-        let deliveries = self.room.handle(id, command);
+        let mut deliveries = self.room.handle(id, command);
+        // One client alone cannot fill the backlog of another: only whispers have a single receiver.
+        if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
+            && let Some(session) = self.sessions.get(receiver)
+            && !session.outbound.accepts_whisper(bytes)
+        {
+            deliveries = vec![room::whisper_refused(id, to)];
+        }
         deliver(&mut self.sessions, &deliveries);
         if let Some(name) = quitting {
             log::info!("{name} quit ({} users)", self.room.users());

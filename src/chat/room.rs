@@ -243,6 +243,28 @@ fn name_refused(id: ConnectionId, name: &str, reason: NameError) -> Delivery<'st
     )
 }
 
+/// Returns the receiver of a whisper to another user, its name, and the whisper's size in bytes.
+pub(super) fn whisper_to_other<'a>(
+    id: ConnectionId,
+    deliveries: &'a [Delivery<'_>],
+) -> Option<(ConnectionId, &'a str, usize)> {
+    match deliveries.first()? {
+        Delivery {
+            recipients: Recipients::Only(receiver),
+            event: ServerEvent::Whisper { to, text, .. },
+        } if *receiver != id => Some((*receiver, to, text.len())),
+        _ => None,
+    }
+}
+
+/// Reports to the sender of a whisper that the receiver has too much unread.
+pub(super) fn whisper_refused(id: ConnectionId, to: &str) -> Delivery<'static> {
+    Delivery::error(
+        id,
+        format!("{to} is reading too slowly to receive this whisper. Try again later."),
+    )
+}
+
 /// Sanitizes a text that the caller owns, without copying a harmless one.
 fn sanitize_owned(text: Cow<'_, str>) -> Cow<'static, str> {
     match sanitize(&text) {
