@@ -211,3 +211,6 @@ fn deliver(sessions: &mut Sessions, deliveries: &[Delivery<'_>]) {
         sessions.deliver(delivery.recipients, &delivery.event);
     }
 }
+
+#[cfg(test)]
+mod tests;
