@@ -9,7 +9,7 @@ use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::event::{ConnectionId, Endpoint, Event};
-use super::room::{Delivery, Room};
+use super::room::{self, Delivery, Room};
 use super::sessions::Sessions;
 use crate::config::{CLOSE_TIMEOUT, MAX_BATCH_EVENTS};
 use crate::outbound::PendingResponse;
@@ -122,7 +122,9 @@ impl Dispatcher {
             Endpoint::Chat(request) => {
                 self.sessions.insert(id, outbound, Some(request.dialect));
                 if !self.shutting_down {
-                    let deliveries = self.room.join(id, request.name.as_deref());
+                    let deliveries =
+                        self.room
+                            .join(id, request.name.as_deref(), peer.ip(), Instant::now());
                     deliver(&mut self.sessions, &deliveries);
                     let users = self.room.users();
                     let name = self.room.name(id).unwrap_or_default();
@@ -142,7 +144,21 @@ impl Dispatcher {
         }
         let is_quit = matches!(command, ClientCommand::Quit);
         let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
-        let deliveries = self.room.handle(id, command);
+        let Some(address) = self
+            .sessions
+            .get(id)
+            .map(|session| session.outbound.peer().ip())
+        else {
+            return;
+        };
+        let mut deliveries = self.room.handle(id, command, address, Instant::now);
+        // One client alone cannot fill the backlog of another: only whispers have a single receiver.
+        if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
+            && let Some(session) = self.sessions.get(receiver)
+            && !session.outbound.accepts_whisper(bytes)
+        {
+            deliveries = vec![room::whisper_refused(id, to)];
+        }
         deliver(&mut self.sessions, &deliveries);
         if let Some(name) = quitting {
             log::info!("{name} quit ({} users)", self.room.users());
@@ -176,6 +192,9 @@ impl Dispatcher {
             }
             None => log::info!("{peer} disconnected: {reason}"),
         }
+        if reason.is_too_slow() {
+            self.room.reserve_name(id, peer.ip(), Instant::now());
+        }
         deliver(&mut self.sessions, &self.room.leave(id));
     }
 
@@ -204,3 +223,6 @@ fn deliver(sessions: &mut Sessions, deliveries: &[Delivery<'_>]) {
         sessions.deliver(delivery.recipients, &delivery.event);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! The room: the users, their names, and the effect of each command. Plain logic: no I/O, no clock, no frames.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use super::event::ConnectionId;
 use crate::protocol::{ClientCommand, ServerEvent, help, plain};
@@ -9,6 +11,21 @@ use crate::text::{NameError, excerpt, sanitize, validate_name};
 
 /// The longest list of names. Further users are only counted.
 const MAX_LISTED_NAMES: usize = 100;
+
+/// The time for which the name of a user that was disconnected for being slow is reserved for its address. Otherwise a
+/// client that makes others slow could take their names.
+const NAME_RESERVATION: Duration = Duration::from_secs(30);
+
+/// The largest number of reserved names. Beyond it the oldest reservation ends.
+const MAX_RESERVED_NAMES: usize = 1000;
+
+/// A name that is reserved for an address.
+struct Reservation {
+    /// The name in lower case.
+    name: String,
+    address: IpAddr,
+    end: Instant,
+}
 
 /// The users that receive an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,6 +77,8 @@ pub(super) struct Room {
     by_name: HashMap<String, ConnectionId>,
     /// The number in the next guest name. Numbers are never reused, so that a user is not taken for an earlier one.
     next_guest: u64,
+    /// The names of users that were disconnected for being slow, the oldest first.
+    reservations: VecDeque<Reservation>,
 }
 
 impl Room {
@@ -73,19 +92,55 @@ impl Room {
         self.users.len()
     }
 
+    /// Reserves the name of a user that is about to leave for its address.
+    pub(super) fn reserve_name(&mut self, id: ConnectionId, address: IpAddr, now: Instant) {
+        // Guest names are never given to another user.
+        let Some(name) = self.name(id).filter(|name| validate_name(name).is_ok()) else {
+            return;
+        };
+        let name = name.to_ascii_lowercase();
+        self.reservations
+            .retain(|reservation| reservation.name != name);
+        if self.reservations.len() == MAX_RESERVED_NAMES {
+            self.reservations.pop_front();
+        }
+        self.reservations.push_back(Reservation {
+            name,
+            address,
+            end: now + NAME_RESERVATION,
+        });
+    }
+
+    /// Returns whether a name is reserved for another address. Drops the reservations that have ended.
+    fn is_reserved(&mut self, name: &str, address: IpAddr, now: Instant) -> bool {
+        while self
+            .reservations
+            .front()
+            .is_some_and(|first| first.end <= now)
+        {
+            self.reservations.pop_front();
+        }
+        self.reservations
+            .iter()
+            .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
+    }
+
     /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason.
     pub(super) fn join(
         &mut self,
         id: ConnectionId,
         requested: Option<&str>,
+        address: IpAddr,
+        now: Instant,
     ) -> Vec<Delivery<'static>> {
         let guest_name = format!("user{}", self.next_guest);
         self.next_guest += 1;
-        let (name, refusal) = match requested.map(|name| (name, self.check_available(id, name))) {
-            None => (guest_name, None),
-            Some((name, Ok(()))) => (name.to_owned(), None),
-            Some((name, Err(reason))) => (guest_name, Some(name_refused(id, name, reason))),
-        };
+        let (name, refusal) =
+            match requested.map(|name| (name, self.check_available(id, name, address, now))) {
+                None => (guest_name, None),
+                Some((name, Ok(()))) => (name.to_owned(), None),
+                Some((name, Err(reason))) => (guest_name, Some(name_refused(id, name, reason))),
+            };
         self.by_name.insert(name.to_ascii_lowercase(), id);
         self.users.insert(id, name.clone());
         let users = self.users.len();
@@ -123,11 +178,15 @@ impl Room {
         &'a mut self,
         id: ConnectionId,
         command: ClientCommand<'_>,
+        address: IpAddr,
+        now: impl Fn() -> Instant,
     ) -> Vec<Delivery<'a>> {
         let command = match command {
-            ClientCommand::Rename { name } => return self.rename(id, &name),
+            ClientCommand::Rename { name } => return self.rename(id, &name, address, now()),
             ClientCommand::Quit => return self.leave(id),
-            ClientCommand::Line { text } => return self.handle(id, plain::decode(&text)),
+            ClientCommand::Line { text } => {
+                return self.handle(id, plain::decode(&text), address, now);
+            }
             other => other,
         };
         let Some(name) = self.users.get(&id) else {
@@ -204,7 +263,13 @@ impl Room {
         deliveries
     }
 
-    fn rename(&mut self, id: ConnectionId, requested: &str) -> Vec<Delivery<'static>> {
+    fn rename(
+        &mut self,
+        id: ConnectionId,
+        requested: &str,
+        address: IpAddr,
+        now: Instant,
+    ) -> Vec<Delivery<'static>> {
         let Some(name) = self.name(id) else {
             return Vec::new();
         };
@@ -212,10 +277,10 @@ impl Room {
             let text = format!("You are called {requested} already.");
             return vec![Delivery::error(id, text)];
         }
-        if let Err(reason) = self.check_available(id, requested) {
+        let from = name.to_owned();
+        if let Err(reason) = self.check_available(id, requested, address, now) {
             return vec![name_refused(id, requested, reason)];
         }
-        let from = name.to_owned();
         self.users.insert(id, requested.to_owned());
         self.by_name.remove(&from.to_ascii_lowercase());
         self.by_name.insert(requested.to_ascii_lowercase(), id);
@@ -226,8 +291,17 @@ impl Room {
     }
 
     /// Checks that a user can have a name. A user is allowed to change the case of its own name.
-    fn check_available(&self, id: ConnectionId, name: &str) -> Result<(), NameError> {
+    fn check_available(
+        &mut self,
+        id: ConnectionId,
+        name: &str,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<(), NameError> {
         validate_name(name)?;
+        if self.is_reserved(name, address, now) {
+            return Err(NameError::Taken);
+        }
         match self.by_name.get(&name.to_ascii_lowercase()) {
             Some(&owner) if owner != id => Err(NameError::Taken),
             _ => Ok(()),
@@ -240,6 +314,28 @@ fn name_refused(id: ConnectionId, name: &str, reason: NameError) -> Delivery<'st
     Delivery::error(
         id,
         format!("You can't be called {:?}: {reason}.", sanitize(&name)),
+    )
+}
+
+/// Returns the receiver of a whisper to another user, its name, and the whisper's size in bytes.
+pub(super) fn whisper_to_other<'a>(
+    id: ConnectionId,
+    deliveries: &'a [Delivery<'_>],
+) -> Option<(ConnectionId, &'a str, usize)> {
+    match deliveries.first()? {
+        Delivery {
+            recipients: Recipients::Only(receiver),
+            event: ServerEvent::Whisper { to, text, .. },
+        } if *receiver != id => Some((*receiver, to, text.len())),
+        _ => None,
+    }
+}
+
+/// Reports to the sender of a whisper that the receiver has too much unread.
+pub(super) fn whisper_refused(id: ConnectionId, to: &str) -> Delivery<'static> {
+    Delivery::error(
+        id,
+        format!("{to} is reading too slowly to receive this whisper. Try again later."),
     )
 }
 

@@ -35,6 +35,9 @@ pub(super) struct Sessions {
     sessions: HashMap<ConnectionId, Session>,
     /// One batch for each dialect, in the order of [`Dialect::ALL`].
     batches: [Batch; Dialect::ALL.len()],
+    /// A `joined` that follows the batches and is not encoded yet. A `left` of the same user that follows directly
+    /// cancels both notices.
+    held_join: Option<(ConnectionId, ServerEvent<'static>)>,
 }
 
 impl Sessions {
@@ -44,6 +47,7 @@ impl Sessions {
         outbound: Outbound,
         dialect: Option<Dialect>,
     ) {
+        self.release_join();
         let batch_offset = dialect.map_or(0, |dialect| {
             let batch = &mut self.batches[dialect as usize];
             batch.clients += 1;
@@ -77,25 +81,55 @@ impl Sessions {
 
     /// Delivers an event: with the batch to many clients, at once to a single one.
     pub(super) fn deliver(&mut self, recipients: Recipients, event: &ServerEvent<'_>) {
-        match recipients {
-            Recipients::All => self.append_to_batches(event),
-            Recipients::AllExcept(id) => {
-                // The excluded client gets what precedes the event now, so that its offset can skip the event.
-                self.send_now_to(id, &[]);
+        match (recipients, event) {
+            (Recipients::All, _) => {
+                self.release_join();
                 self.append_to_batches(event);
-                if let Some(session) = self.sessions.get_mut(&id)
-                    && let Some(dialect) = session.dialect
-                {
-                    session.batch_offset = self.batches[dialect as usize].frames.len();
-                }
             }
-            Recipients::Only(id) => {
+            (Recipients::AllExcept(id), ServerEvent::Joined { name, users }) => {
+                self.release_join();
+                let joined = ServerEvent::Joined {
+                    name: name.clone().into_owned().into(),
+                    users: *users,
+                };
+                self.held_join = Some((id, joined));
+            }
+            (Recipients::AllExcept(id), ServerEvent::Left { .. }) if self.holds_join_of(id) => {
+                self.held_join = None;
+            }
+            (Recipients::AllExcept(id), _) => {
+                self.release_join();
+                self.append_to_all_except(id, event);
+            }
+            (Recipients::Only(id), _) => {
                 if let Some(dialect) = self.sessions.get(&id).and_then(|session| session.dialect) {
                     let mut frames = Vec::new();
                     dialect.encode(event, &mut frames);
                     self.send_now_to(id, &frames);
                 }
             }
+        }
+    }
+
+    fn holds_join_of(&self, id: ConnectionId) -> bool {
+        matches!(&self.held_join, Some((joined, _)) if *joined == id)
+    }
+
+    /// Appends the `joined` that is held back, because something follows that depends on it.
+    fn release_join(&mut self) {
+        if let Some((id, joined)) = self.held_join.take() {
+            self.append_to_all_except(id, &joined);
+        }
+    }
+
+    fn append_to_all_except(&mut self, id: ConnectionId, event: &ServerEvent<'_>) {
+        // The excluded client gets what precedes the event now, so that its offset can skip the event.
+        self.send_now_to(id, &[]);
+        self.append_to_batches(event);
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Some(dialect) = session.dialect
+        {
+            session.batch_offset = self.batches[dialect as usize].frames.len();
         }
     }
 
@@ -110,6 +144,10 @@ impl Sessions {
 
     /// Sends one client the part of the batch that it has not received, and then `frames`, so the order is the same for all clients.
     pub(super) fn send_now_to(&mut self, id: ConnectionId, frames: &[u8]) {
+        // The user itself receives no notice of its own join.
+        if !self.holds_join_of(id) {
+            self.release_join();
+        }
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -132,6 +170,7 @@ impl Sessions {
 
     /// Sends the batches. All clients of a dialect share one buffer.
     pub(super) fn flush(&mut self) {
+        self.release_join();
         let shared = self.batches.each_mut().map(|batch| {
             let frames = Bytes::copy_from_slice(&batch.frames);
             batch.frames.clear();

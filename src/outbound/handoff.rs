@@ -165,6 +165,12 @@ impl Handoff {
         matches!(self.close_state, CloseState::Sent | CloseState::Aborted(_))
     }
 
+    /// Returns whether a whisper of this many bytes leaves half of the allowed backlog free. A client without a backlog
+    /// accepts every whisper.
+    pub(super) fn accepts_whisper(&self, bytes: usize) -> bool {
+        self.queued_bytes == 0 || self.queued_bytes + bytes <= self.max_backlog / 2
+    }
+
     /// Returns a receiver for waiting until an item is queued.
     pub(super) fn receiver(&mut self) -> Receiver<Item> {
         self.queue.get_or_insert_with(unbounded).1.clone()

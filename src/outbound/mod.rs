@@ -78,6 +78,11 @@ impl Outbound {
         self.0.lock().queued_bytes > 0
     }
 
+    /// Returns whether a whisper of this many bytes leaves half of the allowed backlog free.
+    pub(crate) fn accepts_whisper(&self, bytes: usize) -> bool {
+        self.0.lock().accepts_whisper(bytes)
+    }
+
     /// Returns the reason why the connection was aborted, if it was.
     pub(crate) fn abort_reason(&self) -> Option<DisconnectReason> {
         match &self.0.lock().close_state {

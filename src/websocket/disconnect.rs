@@ -46,6 +46,12 @@ pub(crate) enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Returns whether the client was disconnected because it read too slowly.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        use DisconnectReason::*;
+        matches!(self, BacklogExceeded { .. } | WriteTimeout | NoWriterThread)
+    }
+
     /// Returns the Close frame that reports this reason to the client (RFC 6455, section 7.4.1). Returns `None` if the
     /// client would not read it, and for a client's own Close, which is echoed instead.
     pub(crate) fn close_frame(&self) -> Option<Bytes> {

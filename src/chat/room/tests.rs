@@ -1,6 +1,10 @@
 //! Every command and every refusal.
 
+use std::net::Ipv4Addr;
+
 use super::*;
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A room and the deliveries of its last change, detached from it.
 #[derive(Default)]
@@ -14,13 +18,13 @@ impl Recorder {
     fn with(names: &[&str]) -> Recorder {
         let mut recorder = Recorder::default();
         for (id, name) in (0..).zip(names) {
-            recorder.room.join(id, Some(name));
+            recorder.join(id, Some(name));
         }
         recorder
     }
 
     fn join(&mut self, id: ConnectionId, requested: Option<&str>) -> Recorded {
-        recorded(self.room.join(id, requested))
+        recorded(self.room.join(id, requested, ADDRESS, Instant::now()))
     }
 
     fn leave(&mut self, id: ConnectionId) -> Recorded {
@@ -28,7 +32,10 @@ impl Recorder {
     }
 
     fn type_line(&mut self, id: ConnectionId, line: &str) -> Recorded {
-        recorded(self.room.handle(id, plain::decode(line)))
+        recorded(
+            self.room
+                .handle(id, plain::decode(line), ADDRESS, Instant::now),
+        )
     }
 
     /// Returns the error that is the only reply to this line.
@@ -307,10 +314,52 @@ fn a_line_is_handled_as_plain_text_would() {
         from: "alice".into(),
         to: "bob".into(),
     };
-    let deliveries = recorded(recorder.room.handle(0, line("/nick bob")));
+    let deliveries = recorded(
+        recorder
+            .room
+            .handle(0, line("/nick bob"), ADDRESS, Instant::now),
+    );
     assert_eq!(deliveries, [(Recipients::All, renamed)]);
-    let deliveries = recorded(recorder.room.handle(0, line("/roll")));
+    let deliveries = recorded(
+        recorder
+            .room
+            .handle(0, line("/roll"), ADDRESS, Instant::now),
+    );
     assert!(
         matches!(&deliveries[..], [(_, ServerEvent::Error { text })] if text.contains("/roll"))
     );
+}
+
+#[test]
+fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
+    let mut recorder = Recorder::with(&["Alice"]);
+    let now = Instant::now();
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    recorder.room.reserve_name(0, ADDRESS, now);
+    recorder.leave(0);
+    let last = now + NAME_RESERVATION - Duration::from_millis(1);
+    let error = recorded(recorder.room.join(1, Some("alice"), other, last)).pop();
+    assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
+    let rename = plain::decode("/nick ALICE");
+    let error = recorded(recorder.room.handle(1, rename, other, || last)).pop();
+    assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
+    recorder.room.join(2, Some("alice"), ADDRESS, last);
+    assert_eq!(recorder.room.name(2), Some("alice"));
+    recorder.leave(2);
+    let end = now + NAME_RESERVATION;
+    recorder.room.join(3, Some("alice"), other, end);
+    assert_eq!(recorder.room.name(3), Some("alice"));
+    assert!(recorder.room.reservations.is_empty());
+}
+
+#[test]
+fn reserved_names_are_bounded() {
+    let mut recorder = Recorder::default();
+    for id in 0..MAX_RESERVED_NAMES as u64 + 5 {
+        recorder.join(id, Some(&format!("name{id}")));
+        recorder.room.reserve_name(id, ADDRESS, Instant::now());
+        recorder.leave(id);
+    }
+    assert_eq!(recorder.room.reservations.len(), MAX_RESERVED_NAMES);
+    assert_eq!(recorder.room.reservations[0].name, "name5");
 }

@@ -1,0 +1,127 @@
+//! The notices of one batch. The inbox is filled before the dispatcher starts, so that all events are in one batch.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+use super::super::event::JoinRequest;
+use super::*;
+use crate::net::Stream;
+use crate::outbound::Outbound;
+use crate::protocol::Dialect;
+
+/// Returns the event of a JSON client that joins, and the client's socket.
+fn connected(id: ConnectionId) -> (Event, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");
+    let address = listener.local_addr().expect("the socket is bound");
+    let client = TcpStream::connect(address).expect("the socket listens");
+    let (socket, peer) = listener.accept().expect("a client has connected");
+    let outbound = Outbound::new(Arc::new(Stream::new(socket, peer)), 1 << 20);
+    let request = JoinRequest {
+        dialect: Dialect::Json,
+        name: None,
+    };
+    let event = Event::Connected {
+        id,
+        response: PendingResponse::new(outbound.expect("the timeout is not zero"), Bytes::new()),
+        endpoint: Endpoint::Chat(request),
+    };
+    (event, client)
+}
+
+fn disconnected(id: ConnectionId) -> Event {
+    Event::Disconnected {
+        id,
+        reason: DisconnectReason::ClosedByPeer(None),
+        close: None,
+    }
+}
+
+/// Runs the dispatcher with these events in one batch, and returns what each client receives, without frame headers.
+fn received(events: impl IntoIterator<Item = Event>, clients: Vec<TcpStream>) -> Vec<Vec<String>> {
+    let (sender, inbox) = crossbeam_channel::unbounded();
+    for event in events {
+        sender.send(event).expect("the inbox is open");
+    }
+    drop(sender);
+    run(&inbox);
+    let texts = |mut client: TcpStream| {
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).expect("no reset");
+        let (mut texts, mut rest) = (Vec::new(), &bytes[..]);
+        while let [0x81, length @ 0..=125, tail @ ..] = rest {
+            let (text, tail) = tail.split_at(usize::from(*length));
+            texts.push(String::from_utf8(text.to_vec()).expect("JSON is UTF-8"));
+            rest = tail;
+        }
+        texts
+    };
+    clients.into_iter().map(texts).collect()
+}
+
+#[test]
+fn a_join_and_a_leave_in_one_batch_are_not_announced() {
+    let (watcher, socket) = connected(0);
+    let mut events = vec![watcher];
+    for id in 1..100 {
+        events.extend([connected(id).0, disconnected(id)]);
+    }
+    let (last, last_socket) = connected(100);
+    events.push(last);
+    let texts = received(events, vec![socket, last_socket]);
+    assert_eq!(
+        texts[0],
+        [
+            r#"{"type":"welcome","name":"user0","users":1}"#,
+            r#"{"type":"joined","name":"user100","users":2}"#
+        ]
+    );
+    assert_eq!(
+        texts[1],
+        [r#"{"type":"welcome","name":"user100","users":2}"#]
+    );
+}
+
+#[test]
+fn a_join_is_announced_if_something_follows_before_the_leave() {
+    let ((watcher, socket), (guest, guest_socket), (other, other_socket)) =
+        (connected(0), connected(1), connected(2));
+    let hello = ClientCommand::Message { text: "hi".into() };
+    let events = [
+        watcher,
+        guest,
+        Event::Command(1, hello),
+        disconnected(1),
+        other,
+        Event::Command(2, ClientCommand::Who {}),
+        Event::Command(0, ClientCommand::Who {}),
+        disconnected(2),
+    ];
+    let texts = received(events, vec![socket, guest_socket, other_socket]);
+    assert_eq!(
+        texts[0],
+        [
+            r#"{"type":"welcome","name":"user0","users":1}"#,
+            r#"{"type":"joined","name":"user1","users":2}"#,
+            r#"{"type":"message","from":"user1","text":"hi"}"#,
+            r#"{"type":"left","name":"user1","users":1}"#,
+            r#"{"type":"joined","name":"user2","users":2}"#,
+            r#"{"type":"who","names":["user0","user2"],"users":2}"#,
+            r#"{"type":"left","name":"user2","users":1}"#
+        ]
+    );
+    assert_eq!(
+        texts[1],
+        [
+            r#"{"type":"welcome","name":"user1","users":2}"#,
+            r#"{"type":"message","from":"user1","text":"hi"}"#
+        ]
+    );
+    assert_eq!(
+        texts[2],
+        [
+            r#"{"type":"welcome","name":"user2","users":2}"#,
+            r#"{"type":"who","names":["user0","user2"],"users":2}"#
+        ]
+    );
+}
