@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 
 use super::super::event::JoinRequest;
 use super::*;
@@ -16,7 +15,7 @@ fn connected(id: ConnectionId) -> (Event, TcpStream) {
     let address = listener.local_addr().expect("the socket is bound");
     let client = TcpStream::connect(address).expect("the socket listens");
     let (socket, peer) = listener.accept().expect("a client has connected");
-    let outbound = Outbound::new(Arc::new(Stream::new(socket, peer)), 1 << 20);
+    let outbound = Outbound::new(Stream::new(socket, peer), 1 << 20);
     let request = JoinRequest {
         dialect: Dialect::Json,
         name: None,
