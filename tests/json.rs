@@ -211,6 +211,24 @@ fn invalid_commands_get_an_error_and_keep_the_connection() {
 }
 
 #[test]
+fn lines_are_handled_as_plain_text_would() {
+    let _watchdog = watchdog(60);
+    let server = TestServer::start();
+    let mut client = Client::json(server.address, "/chat");
+    assert!(matches!(
+        next_event(&mut client),
+        ServerEvent::Welcome { .. }
+    ));
+    client.send_text(r#"{"type":"line","text":"/roll 2d6"}"#);
+    assert!(matches!(
+        next_event(&mut client),
+        ServerEvent::Error { text } if text.contains("no command /roll")
+    ));
+    client.send_text(r#"{"type":"line","text":"/quit"}"#);
+    assert_eq!(client.expect_close(), 1000);
+}
+
+#[test]
 fn json_and_plain_text_see_the_same_order_under_load() {
     const MESSAGES: usize = 300;
     let _watchdog = watchdog(120);

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
@@ -101,6 +102,8 @@ fn client_that_reads_nothing_for_the_write_timeout_is_disconnected() {
     ]);
     let mut client = Client::join(server.address);
     let stalled = RawClient::upgraded(server.address, "/chat");
+    // Without a bound, the client's kernel takes megabytes after the server's buffer was full for the first time.
+    set_socket_recv_buffer_size(&stalled.socket, 4096).expect("sockets have a receive buffer");
     let text = "x".repeat(TEXT_SIZE);
     while server.find_in_log("fell behind").is_none() {
         client.send_text(&text);
