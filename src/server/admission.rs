@@ -1,7 +1,7 @@
 //! Admission of clients: from an accepted socket to the thread of a WebSocket, or to a response that refuses it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -140,41 +140,40 @@ impl Admission {
 /// Reads one request and answers it. The whole work of the handshake's thread.
 fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let stream = &handshake.stream;
+    let mut peer = stream.peer();
     let response = match read_head(stream) {
-        Ok((request, already_read)) => match route(request, stream, &shared.config) {
-            Route::Upgrade(upgrade) => {
-                return open_connection(handshake, shared, upgrade, already_read);
+        Ok((request, already_read)) => {
+            peer.set_ip(client_address(&request, peer.ip(), &shared.config));
+            match router::route(request, &shared.config) {
+                Route::Upgrade(upgrade) => {
+                    return open_connection(handshake, peer, shared, upgrade, already_read);
+                }
+                Route::WrongOrigin { origin, response } => {
+                    shared.refusals.log(peer, &Refusal::WrongOrigin(origin));
+                    response
+                }
+                Route::Health => HttpResponse::health(dispatcher_responds(&shared.inbox)),
+                Route::Response(response) => response,
             }
-            Route::WrongOrigin { origin, response } => {
-                let refusal = Refusal::WrongOrigin(origin);
-                shared.refusals.log(stream.peer(), &refusal);
-                response
-            }
-            Route::Health => HttpResponse::health(dispatcher_responds(&shared.inbox)),
-            Route::Response(response) => response,
-        },
+        }
         Err(RequestError::Rejected(response)) => response,
         Err(RequestError::Disconnected) => {
-            return log::debug!("{} disconnected without a request", stream.peer());
+            return log::debug!("{peer} disconnected without a request");
         }
     };
-    log::debug!("{}: {response:?}", stream.peer());
+    log::debug!("{peer}: {response:?}");
     response.send(stream);
 }
 
-/// Returns the route of a request. Sets the client's address before that, if a trusted proxy forwards it.
-fn route(request: Request, stream: &Stream, config: &Config) -> Route {
-    if !config.trusted_proxy.is_empty() {
-        let lines = request.headers().get_all("x-forwarded-for");
-        // A HeaderMap keeps the order of the lines, but its iterator has one direction.
-        let lines: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
-        let peer = stream.peer().ip();
-        let client = forwarded::client_address(peer, lines.into_iter(), &config.trusted_proxy);
-        if client != peer.to_canonical() {
-            stream.set_forwarded(client);
-        }
+/// Returns the client's address: the one that a trusted proxy forwards, or the peer's.
+fn client_address(request: &Request, peer: IpAddr, config: &Config) -> IpAddr {
+    if config.trusted_proxy.is_empty() {
+        return peer;
     }
-    router::route(request, config)
+    let lines = request.headers().get_all("x-forwarded-for");
+    // A HeaderMap keeps the order of the lines, but its iterator has one direction.
+    let lines: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+    forwarded::client_address(peer, lines.into_iter(), &config.trusted_proxy)
 }
 
 /// Returns whether the dispatcher processes its inbox. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inbox, and
@@ -193,12 +192,12 @@ fn dispatcher_responds(inbox: &Sender<Event>) -> bool {
 /// new one touches two.
 fn open_connection(
     handshake: &PendingHandshake,
+    peer: SocketAddr,
     shared: &Arc<Shared>,
     upgrade: Upgrade,
     already_read: Vec<u8>,
 ) {
     let stream = &handshake.stream;
-    let peer = stream.peer();
     let permit = match shared.connections.try_acquire(peer.ip()) {
         Ok(permit) => permit,
         Err(refusal) => {
@@ -224,7 +223,7 @@ fn open_connection(
     };
     let outbound = stream
         .set_nodelay()
-        .and_then(|()| stream.try_clone())
+        .and_then(|()| stream.try_clone(peer))
         .and_then(|stream| Outbound::new(stream, shared.config.backlog_limit()));
     let outbound = match outbound {
         Ok(outbound) => outbound,
