@@ -56,14 +56,20 @@ fn ping_flood_does_not_delay_others() {
     flood("pings", Vec::new(), raw::frame(PING, b"ping"));
 }
 
+/// Returns a message with as many empty fragments as one is allowed to have.
+fn empty_fragments() -> Vec<u8> {
+    [
+        raw::fragment(TEXT, false, b"begins"),
+        raw::fragment(CONTINUATION, false, b"").repeat(1000),
+        raw::fragment(CONTINUATION, true, b"ends"),
+    ]
+    .concat()
+}
+
 #[test]
 fn empty_fragment_flood_does_not_delay_others() {
     let _watchdog = watchdog(120);
-    flood(
-        "empty fragments",
-        raw::fragment(TEXT, false, b"begins"),
-        raw::fragment(CONTINUATION, false, b""),
-    );
+    flood("empty fragments", Vec::new(), empty_fragments());
 }
 
 #[test]
@@ -93,13 +99,7 @@ fn endless_fragments_do_not_delay_shutdown() {
         RawClient::upgraded(server.address, "/chat"),
         Arc::clone(&stop),
     );
-    let flood_thread = thread::spawn(move || {
-        flooder.flood(
-            &raw::fragment(TEXT, false, b"x"),
-            &raw::fragment(CONTINUATION, false, b""),
-            &stopped,
-        )
-    });
+    let flood_thread = thread::spawn(move || flooder.flood(&[], &empty_fragments(), &stopped));
     let start = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
