@@ -17,6 +17,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Tolerance for a busy machine.
 const TOLERANCE: Duration = Duration::from_secs(4);
 
+/// Asserts that the log goes on to its last line.
+fn assert_log_is_whole(log: &[String]) {
+    assert!(
+        log.last().is_some_and(|line| line.ends_with("stopped")),
+        "{log:?}"
+    );
+}
+
 #[test]
 fn signals_close_all_connections_with_1001_and_exit_with_0() {
     let _watchdog = watchdog(60);
@@ -38,10 +46,7 @@ fn signals_close_all_connections_with_1001_and_exit_with_0() {
                 .any(|line| line.contains("user0 left") && line.contains("shutdown")),
             "{log:?}"
         );
-        assert!(
-            log.last().is_some_and(|line| line.ends_with("stopped")),
-            "{log:?}"
-        );
+        assert_log_is_whole(&log);
     }
 }
 
@@ -106,10 +111,7 @@ fn signals_within_half_a_second_count_as_one() {
         assert_eq!(client.expect_close(), 1001);
         assert_eq!(server.wait().code(), Some(0));
         let log = server.remaining_log();
-        assert!(
-            log.last().is_some_and(|line| line.ends_with("stopped")),
-            "{log:?}"
-        );
+        assert_log_is_whole(&log);
     }
 }
 

@@ -142,7 +142,8 @@ impl Sessions {
         }
     }
 
-    /// Sends one client the part of the batch that it has not received, and then `frames`, so the order is the same for all clients.
+    /// Sends one client the part of the batch that it has not received, and then `frames`, so the order is the same for all
+    /// clients.
     pub(super) fn send_now_to(&mut self, id: ConnectionId, frames: &[u8]) {
         // The user itself receives no notice of its own join.
         if !self.holds_join_of(id) {
