@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::net::Shutdown;
+
 use support::cases::{BINARY, CLOSE, CONTINUATION, Case, PING, TEXT, rejected, run};
 use support::raw::{fragment, frame};
-use support::{TestServer, watchdog};
+use support::{RawClient, TestServer, watchdog};
 
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(CLOSE, &[&code.to_be_bytes(), reason].concat())
@@ -142,4 +144,29 @@ fn frames_after_close_are_ignored() {
         ),
     ];
     run(TestServer::start().address, &cases);
+}
+
+#[test]
+fn a_half_closed_client_receives_its_messages_and_the_close() {
+    let _watchdog = watchdog(60);
+    let server = TestServer::start();
+    let message = frame(TEXT, b"last words");
+    let last_words = [message.repeat(20), close(1000, b"")].concat();
+    for number in 0..100 {
+        let mut client = RawClient::upgraded(server.address, "/chat");
+        client.send(&last_words);
+        let ended = client.socket.shutdown(Shutdown::Write);
+        ended.expect("the connection is open");
+        let mut messages = 0;
+        let close = loop {
+            match client.frame().expect("no reset") {
+                Some((TEXT, text)) if text.ends_with(b": last words") => messages += 1,
+                Some((TEXT, _)) => {}
+                other => break other,
+            }
+        };
+        let received = (messages, close);
+        let expected = (20, Some((CLOSE, 1000_u16.to_be_bytes().to_vec())));
+        assert_eq!(received, expected, "client {number}");
+    }
 }

@@ -12,7 +12,7 @@ use tungstenite::{Bytes, Message};
 
 use self::message_reader::MessageReader;
 use crate::chat::event::{ConnectionId, Endpoint, Event};
-use crate::config::{Config, LINGER_TIMEOUT};
+use crate::config::{CLOSE_TIMEOUT, Config, LINGER_TIMEOUT};
 use crate::outbound::{Outbound, PendingResponse};
 use crate::protocol::Dialect;
 use crate::websocket::disconnect::DisconnectReason;
@@ -124,8 +124,9 @@ impl Connection {
         }
     }
 
-    /// Reports the end to the client and the dispatcher, and ends the connection. Waits up to [`LINGER_TIMEOUT`] for the
-    /// client to close, if the server sends the last Close.
+    /// Reports the end to the client and the dispatcher, and ends the connection. If the server sends
+    /// the last Close, waits up to [`CLOSE_TIMEOUT`] for the client to accept it, and up to [`LINGER_TIMEOUT`] for the client
+    /// to close.
     fn disconnect(
         &self,
         End {
@@ -151,8 +152,12 @@ impl Connection {
             // The dispatcher has ended, so this thread sends the Close.
             self.outbound.close(close);
         }
-        let peer_closes = || sends_close && self.outbound.stream().lingering_close(LINGER_TIMEOUT);
-        if close_handshake_done || peer_closes() {
+        let peer_closes = || {
+            // A client that has ended its sending direction still receives what precedes the Close.
+            self.outbound.wait_for_close(CLOSE_TIMEOUT);
+            self.outbound.stream().lingering_close(LINGER_TIMEOUT)
+        };
+        if close_handshake_done || (sends_close && peer_closes()) {
             self.outbound.shutdown();
         } else {
             self.outbound.abort(reason);

@@ -24,6 +24,7 @@ mod writer;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use tungstenite::Bytes;
 
@@ -127,6 +128,19 @@ impl Outbound {
             }
             Submitted::Refused | Submitted::BacklogExceeded { .. } => {}
         }
+    }
+
+    /// Waits until the Close is written or the connection aborted, up to `timeout`.
+    pub(crate) fn wait_for_close(&self, timeout: Duration) {
+        let open = |handoff: &mut Handoff| {
+            handoff.has_waiter = !handoff.is_closed();
+            handoff.has_waiter
+        };
+        // The holder of the role notifies when it has written the Close.
+        let _closed = self
+            .0
+            .drained
+            .wait_timeout_while(self.0.lock(), timeout, open);
     }
 
     /// Ends the connection at once and discards what is queued. Only the first reason counts. Can be called from any thread.

@@ -87,15 +87,17 @@ impl Sink {
         }
     }
 
-    /// Accounts for a written item. Returns the next queued one, or frees the writer's role.
-    pub(super) fn finish(&self, item: &Item) -> Option<Item> {
+    /// Accounts for a written item and notifies a thread that waits for it. Returns the shared state, still locked.
+    pub(super) fn complete(&self, item: &Item) -> MutexGuard<'_, Handoff> {
         let mut handoff = self.lock();
-        let notify = handoff.complete(item);
-        let next = handoff.next_or_free();
-        drop(handoff);
-        if notify {
+        if handoff.complete(item) {
             self.drained.notify_all();
         }
-        next
+        handoff
+    }
+
+    /// Accounts for a written item. Returns the next queued one, or frees the writer's role.
+    pub(super) fn finish(&self, item: &Item) -> Option<Item> {
+        self.complete(item).next_or_free()
     }
 }

@@ -47,22 +47,13 @@ fn run(sink: &Sink, mut partial: Partial) {
 
 /// Accounts for a written item and waits for the next one. After the idle timeout it frees the writer's role.
 fn next(sink: &Sink, item: &Item) -> Option<Item> {
-    let (notify, next, closed, receiver) = {
-        let mut handoff = sink.lock();
-        let notify = handoff.complete(item);
-        (
-            notify,
-            handoff.next(),
-            handoff.is_closed(),
-            handoff.receiver(),
-        )
-    };
-    if notify {
-        sink.drained.notify_all();
-    }
-    if next.is_some() || closed {
+    let mut handoff = sink.complete(item);
+    let next = handoff.next();
+    if next.is_some() || handoff.is_closed() {
         return next;
     }
+    let receiver = handoff.receiver();
+    drop(handoff);
     // Waits without taking an item, because items are taken under the lock only.
     let mut queued = Select::new();
     queued.recv(&receiver);
