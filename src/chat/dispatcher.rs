@@ -144,14 +144,7 @@ impl Dispatcher {
         }
         let is_quit = matches!(command, ClientCommand::Quit);
         let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
-        let Some(address) = self
-            .sessions
-            .get(id)
-            .map(|session| session.outbound.peer().ip())
-        else {
-            return;
-        };
-        let mut deliveries = self.room.handle(id, command, address, Instant::now);
+        let mut deliveries = self.room.handle(id, command, Instant::now);
         // One client alone cannot fill the backlog of another: only whispers have a single receiver.
         if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
             && let Some(session) = self.sessions.get(receiver)
@@ -193,7 +186,7 @@ impl Dispatcher {
             None => log::info!("{peer} disconnected: {reason}"),
         }
         if reason.is_too_slow() {
-            self.room.reserve_name(id, peer.ip(), Instant::now());
+            self.room.reserve_name(id, Instant::now());
         }
         deliver(&mut self.sessions, &self.room.leave(id));
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::event::ConnectionId;
-use crate::protocol::{ClientCommand, ServerEvent, help, plain};
+use crate::protocol::{ClientCommand, ServerEvent, help};
 use crate::text::{NameError, excerpt, sanitize, validate_name};
 
 /// The longest list of names. Further users are only counted.
@@ -69,10 +69,15 @@ impl<'a> Delivery<'a> {
     }
 }
 
+struct User {
+    name: String,
+    address: IpAddr,
+}
+
 /// The users and their names.
 #[derive(Default)]
 pub(super) struct Room {
-    users: BTreeMap<ConnectionId, String>,
+    users: BTreeMap<ConnectionId, User>,
     /// The users by their names in lower case, which are unique.
     by_name: HashMap<String, ConnectionId>,
     /// The number in the next guest name. Numbers are never reused, so that a user is not taken for an earlier one.
@@ -84,7 +89,7 @@ pub(super) struct Room {
 impl Room {
     /// Returns the name of a user.
     pub(super) fn name(&self, id: ConnectionId) -> Option<&str> {
-        self.users.get(&id).map(String::as_str)
+        self.users.get(&id).map(|user| user.name.as_str())
     }
 
     /// Returns the number of users.
@@ -93,12 +98,13 @@ impl Room {
     }
 
     /// Reserves the name of a user that is about to leave for its address.
-    pub(super) fn reserve_name(&mut self, id: ConnectionId, address: IpAddr, now: Instant) {
+    pub(super) fn reserve_name(&mut self, id: ConnectionId, now: Instant) {
         // Guest names are never given to another user.
-        let Some(name) = self.name(id).filter(|name| validate_name(name).is_ok()) else {
+        let user = self.users.get(&id);
+        let Some(user) = user.filter(|user| validate_name(&user.name).is_ok()) else {
             return;
         };
-        let name = name.to_ascii_lowercase();
+        let (name, address) = (user.name.to_ascii_lowercase(), user.address);
         self.reservations
             .retain(|reservation| reservation.name != name);
         if self.reservations.len() == MAX_RESERVED_NAMES {
@@ -142,7 +148,11 @@ impl Room {
                 Some((name, Err(reason))) => (guest_name, Some(name_refused(id, name, reason))),
             };
         self.by_name.insert(name.to_ascii_lowercase(), id);
-        self.users.insert(id, name.clone());
+        let user = User {
+            name: name.clone(),
+            address,
+        };
+        self.users.insert(id, user);
         let users = self.users.len();
         let joined = ServerEvent::Joined {
             name: name.clone().into(),
@@ -162,7 +172,7 @@ impl Room {
 
     /// Removes a user. Does nothing if the user has left before.
     pub(super) fn leave(&mut self, id: ConnectionId) -> Vec<Delivery<'static>> {
-        let Some(name) = self.users.remove(&id) else {
+        let Some(User { name, .. }) = self.users.remove(&id) else {
             return Vec::new();
         };
         self.by_name.remove(&name.to_ascii_lowercase());
@@ -178,18 +188,14 @@ impl Room {
         &'a mut self,
         id: ConnectionId,
         command: ClientCommand<'_>,
-        address: IpAddr,
         now: impl Fn() -> Instant,
     ) -> Vec<Delivery<'a>> {
         let command = match command {
-            ClientCommand::Rename { name } => return self.rename(id, &name, address, now()),
+            ClientCommand::Rename { name } => return self.rename(id, &name, now()),
             ClientCommand::Quit => return self.leave(id),
-            ClientCommand::Line { text } => {
-                return self.handle(id, plain::decode(&text), address, now);
-            }
             other => other,
         };
-        let Some(name) = self.users.get(&id) else {
+        let Some(name) = self.name(id) else {
             return Vec::new();
         };
         let from = Cow::from(name);
@@ -211,7 +217,7 @@ impl Room {
             ClientCommand::Unknown(error) | ClientCommand::Invalid(error) => {
                 Delivery::error(id, sanitize(&error).into_owned())
             }
-            // Handled above, because these change the room.
+            // Rename and Quit are handled above, because they change the room. The decoder replaces a Line.
             ClientCommand::Rename { .. } | ClientCommand::Quit | ClientCommand::Line { .. } => {
                 return Vec::new();
             }
@@ -224,7 +230,7 @@ impl Room {
                 .users
                 .values()
                 .take(MAX_LISTED_NAMES)
-                .map(Cow::from)
+                .map(|user| Cow::from(&user.name))
                 .collect(),
             users: self.users.len(),
         }
@@ -241,7 +247,7 @@ impl Room {
             .by_name
             .get(&to.to_ascii_lowercase())
             .and_then(|id| self.users.get_key_value(id));
-        let Some((&receiver, to)) = found else {
+        let Some((&receiver, User { name: to, .. })) = found else {
             let unknown = format!(
                 "Nobody here is called {}. /who tells who is here.",
                 sanitize(&excerpt(to))
@@ -267,21 +273,24 @@ impl Room {
         &mut self,
         id: ConnectionId,
         requested: &str,
-        address: IpAddr,
         now: Instant,
     ) -> Vec<Delivery<'static>> {
-        let Some(name) = self.name(id) else {
+        let Some(User { name, address }) = self.users.get(&id) else {
             return Vec::new();
         };
         if name == requested {
             let text = format!("You are called {requested} already.");
             return vec![Delivery::error(id, text)];
         }
-        let from = name.to_owned();
+        let (from, address) = (name.clone(), *address);
         if let Err(reason) = self.check_available(id, requested, address, now) {
             return vec![name_refused(id, requested, reason)];
         }
-        self.users.insert(id, requested.to_owned());
+        let user = User {
+            name: requested.to_owned(),
+            address,
+        };
+        self.users.insert(id, user);
         self.by_name.remove(&from.to_ascii_lowercase());
         self.by_name.insert(requested.to_ascii_lowercase(), id);
         vec![Delivery::to_all(ServerEvent::Renamed {

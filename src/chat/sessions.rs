@@ -10,6 +10,7 @@ use super::room::Recipients;
 use crate::config::MAX_BATCH_BYTES;
 use crate::outbound::Outbound;
 use crate::protocol::{Dialect, ServerEvent};
+use crate::websocket::disconnect::DisconnectReason;
 use crate::websocket::frame;
 
 /// The dispatcher's entry for one connection.
@@ -199,10 +200,14 @@ impl Sessions {
 impl Drop for Sessions {
     fn drop(&mut self) {
         for session in self.sessions.values() {
-            session
-                .outbound
-                .close(frame::close(CloseCode::Error, "internal error"));
-            session.outbound.shutdown();
+            let outbound = &session.outbound;
+            outbound.close(frame::close(CloseCode::Error, "internal error"));
+            if outbound.close_sent() {
+                outbound.shutdown();
+            } else {
+                // The client is behind, or the dispatcher panicked while it wrote to it. Its threads must not wait.
+                outbound.abort(DisconnectReason::InternalError);
+            }
         }
     }
 }

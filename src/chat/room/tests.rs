@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::protocol::plain;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -32,10 +33,7 @@ impl Recorder {
     }
 
     fn type_line(&mut self, id: ConnectionId, line: &str) -> Recorded {
-        recorded(
-            self.room
-                .handle(id, plain::decode(line), ADDRESS, Instant::now),
-        )
+        recorded(self.room.handle(id, plain::decode(line), Instant::now))
     }
 
     /// Returns the error that is the only reply to this line.
@@ -307,41 +305,18 @@ fn quit_removes_the_user() {
 }
 
 #[test]
-fn a_line_is_handled_as_plain_text_would() {
-    let mut recorder = Recorder::with(&["alice"]);
-    let line = |text: &'static str| ClientCommand::Line { text: text.into() };
-    let renamed = ServerEvent::Renamed {
-        from: "alice".into(),
-        to: "bob".into(),
-    };
-    let deliveries = recorded(
-        recorder
-            .room
-            .handle(0, line("/nick bob"), ADDRESS, Instant::now),
-    );
-    assert_eq!(deliveries, [(Recipients::All, renamed)]);
-    let deliveries = recorded(
-        recorder
-            .room
-            .handle(0, line("/roll"), ADDRESS, Instant::now),
-    );
-    assert!(
-        matches!(&deliveries[..], [(_, ServerEvent::Error { text })] if text.contains("/roll"))
-    );
-}
-
-#[test]
 fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
     let mut recorder = Recorder::with(&["Alice"]);
     let now = Instant::now();
     let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    recorder.room.reserve_name(0, ADDRESS, now);
+    recorder.room.reserve_name(0, now);
     recorder.leave(0);
+    recorder.room.join(9, None, other, now);
     let last = now + NAME_RESERVATION - Duration::from_millis(1);
     let error = recorded(recorder.room.join(1, Some("alice"), other, last)).pop();
     assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
     let rename = plain::decode("/nick ALICE");
-    let error = recorded(recorder.room.handle(1, rename, other, || last)).pop();
+    let error = recorded(recorder.room.handle(9, rename, || last)).pop();
     assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
     recorder.room.join(2, Some("alice"), ADDRESS, last);
     assert_eq!(recorder.room.name(2), Some("alice"));
@@ -357,7 +332,7 @@ fn reserved_names_are_bounded() {
     let mut recorder = Recorder::default();
     for id in 0..MAX_RESERVED_NAMES as u64 + 5 {
         recorder.join(id, Some(&format!("name{id}")));
-        recorder.room.reserve_name(id, ADDRESS, Instant::now());
+        recorder.room.reserve_name(id, Instant::now());
         recorder.leave(id);
     }
     assert_eq!(recorder.room.reservations.len(), MAX_RESERVED_NAMES);
