@@ -166,6 +166,12 @@ fn requests_get_their_status_and_headers() {
             "{request}\n{}",
             response.head
         );
+        // RFC 9110, section 7.8: a sender of Upgrade names it as an option of the connection.
+        assert_eq!(
+            response.has_header("Upgrade: websocket"),
+            response.has_header("Connection: upgrade"),
+            "{request}"
+        );
     }
     eprintln!("{} requests sent", cases.len());
 }

@@ -76,7 +76,8 @@ fn handshake_error(error: Error) -> HttpResponse {
             "426 Upgrade Required",
             "this is a WebSocket: connect with a WebSocket client\n",
         )
-        .with_header("Upgrade: websocket")
+        // RFC 9110, section 7.8: `Upgrade` is an option of this connection.
+        .with_header("Upgrade: websocket\r\nConnection: upgrade")
     };
     match error {
         Error::Protocol(

@@ -54,14 +54,16 @@ impl ConnectionLimit {
     /// The limit that is reached.
     pub(super) fn try_acquire(&self, address: IpAddr) -> Result<ConnectionPermit, Refusal> {
         let limits = &self.0;
-        // The permit is made before the check, so that a refused one is subtracted again.
+        let add_one = |open| (open < limits.max).then_some(open + 1);
+        limits
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add_one)
+            .map_err(|_| Refusal::ConnectionLimit(limits.max))?;
+        // From here on the permit subtracts what was added, also if the address has reached its limit.
         let mut permit = ConnectionPermit {
             limits: Arc::clone(limits),
             address: None,
         };
-        if limits.open.fetch_add(1, Ordering::Relaxed) >= limits.max {
-            return Err(Refusal::ConnectionLimit(limits.max));
-        }
         limits.addresses().open(address, Instant::now())?;
         permit.address = limits.max_per_address.map(|_| address);
         Ok(permit)
