@@ -76,6 +76,31 @@ fn hostile_clients_cannot_exceed_the_memory_bound() {
 }
 
 #[test]
+fn messages_that_wait_for_the_rate_stay_within_their_part_of_the_bound() {
+    const CLIENTS: usize = 40;
+    let _watchdog = watchdog(120);
+    let server = ServerProcess::start(&["--rate-limit", "1"]);
+    let mut clients: Vec<RawClient> = (0..CLIENTS)
+        .map(|_| RawClient::upgraded(server.address, "/chat"))
+        .collect();
+    let before = server.resident_kb();
+    let small = raw::frame(TEXT, b"x").repeat(100);
+    let large = raw::frame(TEXT, &vec![b'x'; MAX_MESSAGE]);
+    for client in &mut clients {
+        client.send(&small);
+        client.send(&large);
+    }
+    eventually("the messages wait", || {
+        server.resident_kb() > before + CLIENTS * MAX_MESSAGE / 1024
+    });
+    // The read buffer of a message is part of the bound without a rate.
+    let bound = CLIENTS * (2 * MAX_MESSAGE + (32 << 10)) / 1024;
+    let peak = server.peak_kb() - before;
+    println!("{peak} KiB, bound {bound} KiB");
+    assert!(peak < bound, "{peak} KiB, bound {bound} KiB");
+}
+
+#[test]
 fn announced_lengths_allocate_nothing_in_advance() {
     let _watchdog = watchdog(120);
     let server = ServerProcess::start(&["--max-message", "16777216"]);

@@ -29,7 +29,8 @@ Usage: threadchat [OPTION]...
   --ping SECONDS          idle time before a Ping; after another such period
                           the client is disconnected; 0: never [15]
   --rate-limit N          messages a second for each client, with a burst of N;
-                          a faster client is slowed down; 0: no limit [0]
+                          each KiB of a message counts as one; a faster client
+                          is slowed down; 0: no limit [0]
   --allow-origin ORIGIN   web pages that can connect, such as
                           https://chat.example; can be repeated [any]
   --trusted-proxy ADDR[/BITS]
