@@ -10,6 +10,9 @@ use std::time::Duration;
 /// announces, and a server without the address space for it would abort.
 pub const MAX_MESSAGE_LIMIT: usize = 256 << 20;
 
+/// The largest value of [`Config::listen_backlog`]: Linux keeps the number in 16 bits (listen(2)).
+pub const MAX_LISTEN_BACKLOG: u32 = 65535;
+
 /// The stack of each thread that serves a client, in bytes. It is address space, of which only touched pages become
 /// memory, and small enough for thousands of threads in the 3 GiB of a 32-bit board. JSON of the deepest permitted nesting
 /// takes under 96 KiB of it, and several times that without optimization (`tests/json.rs`).
@@ -85,6 +88,9 @@ pub(crate) const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Config {
     /// The address to listen on. Port 0 selects a free port.
     pub listen: SocketAddr,
+    /// The number of clients that the system keeps waiting to be accepted: 1 to [`MAX_LISTEN_BACKLOG`]. The system can have
+    /// a smaller limit (`net.core.somaxconn` on Linux).
+    pub listen_backlog: u32,
     /// The largest number of open WebSockets, at least 1.
     pub max_connections: usize,
     /// The largest number of open WebSockets from one address, or from one /64 of IPv6. `None`: no limit.
@@ -107,6 +113,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen_backlog: 4096,
             max_connections: 1000,
             max_per_address: None,
             max_message: 64 << 10,
@@ -135,6 +142,11 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let min_backlog = self.min_backlog();
         let invalid = |problem: String| Err(ConfigError(problem));
+        if !(1..=MAX_LISTEN_BACKLOG).contains(&self.listen_backlog) {
+            return invalid(format!(
+                "--listen-backlog must be 1 to {MAX_LISTEN_BACKLOG}"
+            ));
+        }
         if self.max_connections == 0 {
             return invalid("--max-connections must be at least 1".into());
         }

@@ -111,6 +111,10 @@ impl Server {
         config.validate().map_err(ServerError::Config)?;
         let cannot_bind = |error| ServerError::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).map_err(cannot_bind)?;
+        // The standard library listens with 128: of a crowd that connects at once, the others would repeat their SYN after
+        // one second and more. A socket that listens takes a new number. The cast cannot overflow: the number is validated.
+        rustix::net::listen(&listener, config.listen_backlog as i32)
+            .map_err(|error| cannot_bind(error.into()))?;
         let address = listener.local_addr().map_err(cannot_bind)?;
         let listener = Arc::new(listener);
         let shutdown = ShutdownHandle::new(&listener, address);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
-use threadchat::config::MAX_MESSAGE_LIMIT;
+use threadchat::config::{MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT};
 use threadchat::text::sanitize;
 use threadchat::{Config, ConfigError};
 
@@ -20,6 +20,7 @@ threadchat, a WebSocket chat server on plain threads
 Usage: threadchat [OPTION]...
 
   --listen ADDR:PORT      address to listen on [127.0.0.1:8080]
+  --listen-backlog N      clients that wait to be accepted [4096]
   --max-connections N     WebSockets at a time; further ones get 503 [1000]
   --max-per-address N     WebSockets from one address, or one /64 of IPv6;
                           further ones get 429; 0: no limit [0]
@@ -103,6 +104,10 @@ impl CliAction {
                 Arg::Long("max-connections") => {
                     config.max_connections =
                         parse_number("--max-connections", &mut parser, 1..=usize::MAX)?
+                }
+                Arg::Long("listen-backlog") => {
+                    config.listen_backlog =
+                        parse_number("--listen-backlog", &mut parser, 1..=MAX_LISTEN_BACKLOG)?;
                 }
                 Arg::Long("max-per-address") => {
                     let max = parse_number("--max-per-address", &mut parser, 0..=usize::MAX)?;
@@ -235,12 +240,13 @@ mod tests {
     fn every_option_reaches_its_field() {
         let parsed = config(
             "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --max-per-address 3 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
+             --max-per-address 3 --listen-backlog 7 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
             listen: SocketAddr::from(([127, 0, 0, 2], 99)),
             max_connections: 5,
             max_per_address: Some(3),
+            listen_backlog: 7,
             max_message: 1000,
             max_backlog: Some(700_000),
             ping: Some(Duration::from_secs(3)),
@@ -290,6 +296,8 @@ mod tests {
             "--ping -1",
             "--rate-limit x",
             "--max-per-address x",
+            "--listen-backlog 0",
+            "--listen-backlog 65536",
             "--trusted-proxy localhost",
             "--trusted-proxy 10.0.0.0/33",
             "--log-level loud",
