@@ -20,6 +20,9 @@ pub(crate) enum Event {
     },
     /// A chat client sent a command.
     Command(ConnectionId, ClientCommand<'static>),
+    /// A client has been idle for the ping period and must be sent a Ping. The dispatcher sends it: Linux keeps 32 KiB for
+    /// each thread that has ever sent, and most threads of connections never do otherwise.
+    Idle(ConnectionId),
     /// A connection ended.
     Disconnected {
         id: ConnectionId,

@@ -47,7 +47,7 @@ impl Connection {
     /// `already_read` holds the bytes received after the request's head.
     pub(crate) fn run(
         &self,
-        response: Bytes,
+        response: Vec<u8>,
         endpoint: Endpoint,
         already_read: Vec<u8>,
         config: &Config,
@@ -60,7 +60,7 @@ impl Connection {
 
     fn serve(
         &self,
-        response: Bytes,
+        response: Vec<u8>,
         endpoint: Endpoint,
         already_read: Vec<u8>,
         config: &Config,
@@ -93,10 +93,22 @@ impl Connection {
         }
     }
 
+    /// Waits for the next message. When a Ping is due, waits for room in the inbox.
+    fn next_message(&self, reader: &mut MessageReader) -> Result<Message, DisconnectReason> {
+        loop {
+            if let Some(message) = reader.next_message()? {
+                return Ok(message);
+            }
+            if self.inbox.send(Event::Idle(self.id)).is_err() {
+                return Err(DisconnectReason::InternalError);
+            }
+        }
+    }
+
     /// Passes commands to the dispatcher until the client disconnects. Waits for the client, or for room in the inbox.
     fn chat(&self, reader: &mut MessageReader, dialect: Dialect) -> DisconnectReason {
         loop {
-            match reader.next_message() {
+            match self.next_message(reader) {
                 Ok(Message::Text(text)) => {
                     log::trace!("{}: {text:?}", self.id);
                     let command = dialect.decode(&text);
@@ -113,7 +125,7 @@ impl Connection {
     /// Returns every message to the client. Waits for the client to send, or to accept what was sent.
     fn echo(&self, reader: &mut MessageReader) -> DisconnectReason {
         loop {
-            let (data, payload) = match reader.next_message() {
+            let (data, payload) = match self.next_message(reader) {
                 Ok(Message::Text(text)) => (Data::Text, Bytes::from(text)),
                 Ok(Message::Binary(bytes)) => (Data::Binary, bytes),
                 Ok(_) => continue,

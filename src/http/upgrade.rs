@@ -1,6 +1,5 @@
 //! The opening handshake of a WebSocket (RFC 6455, section 4.2).
 
-use tungstenite::Bytes;
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::HeaderValue;
@@ -14,7 +13,7 @@ use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
 /// An accepted handshake.
 pub(crate) struct Upgrade {
     /// The response of the handshake, as bytes.
-    pub(crate) response: Bytes,
+    pub(crate) response: Vec<u8>,
     pub(crate) endpoint: Endpoint,
 }
 
@@ -53,7 +52,7 @@ pub(super) fn upgrade(
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).map_err(invalid)?;
     Ok(Upgrade {
-        response: bytes.into(),
+        response: bytes,
         endpoint,
     })
 }

@@ -193,30 +193,40 @@ impl Outbound {
 /// Dropping an unwritten response, which happens only if the dispatcher panics, aborts the connection.
 pub(crate) struct PendingResponse {
     outbound: Outbound,
-    response: Option<Bytes>,
+    /// The response and the frames that follow it in the same write.
+    bytes: Vec<u8>,
 }
 
 impl PendingResponse {
-    pub(crate) fn new(outbound: Outbound, response: Bytes) -> PendingResponse {
+    /// Creates the response, which must not be empty.
+    pub(crate) fn new(outbound: Outbound, response: Vec<u8>) -> PendingResponse {
         PendingResponse {
             outbound,
-            response: Some(response),
+            bytes: response,
         }
     }
 
+    /// Returns the client's outbound channel, which queues everything until the response is written.
+    pub(crate) fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
+    /// Returns the bytes to write, for appending whole frames.
+    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
     /// Writes the response and what was queued meanwhile. Never waits for the client.
-    pub(crate) fn write(mut self) -> Outbound {
-        if let Some(response) = self.response.take() {
-            let item = self.outbound.0.lock().claim(Item::Frames(response));
-            self.outbound.write_nonblocking(item);
-        }
-        self.outbound.clone()
+    pub(crate) fn write(mut self) {
+        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let item = self.outbound.0.lock().claim(Item::Frames(bytes));
+        self.outbound.write_nonblocking(item);
     }
 }
 
 impl Drop for PendingResponse {
     fn drop(&mut self) {
-        if self.response.is_some() {
+        if !self.bytes.is_empty() {
             self.outbound.abort(DisconnectReason::InternalError);
         }
     }

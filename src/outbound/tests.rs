@@ -26,7 +26,7 @@ fn pair(max_backlog: usize) -> (Outbound, TcpStream) {
     let (socket, peer) = listener.accept().expect("a client has connected");
     let stream = Stream::new(socket, peer);
     let outbound = Outbound::new(stream, max_backlog).expect("a socket");
-    PendingResponse::new(outbound.clone(), Bytes::new()).write();
+    PendingResponse::new(outbound.clone(), Vec::new()).write();
     (outbound, client)
 }
 

@@ -22,7 +22,7 @@ fn connected(id: ConnectionId) -> (Event, TcpStream) {
     };
     let event = Event::Connected {
         id,
-        response: PendingResponse::new(outbound.expect("the timeout is not zero"), Bytes::new()),
+        response: PendingResponse::new(outbound.expect("the timeout is not zero"), Vec::new()),
         endpoint: Endpoint::Chat(request),
     };
     (event, client)
