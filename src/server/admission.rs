@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use tungstenite::handshake::server::Request;
 use tungstenite::http::HeaderValue;
 
@@ -14,7 +14,10 @@ use super::pending::Pending;
 use super::permit::ConnectionLimit;
 use super::refusal::{Refusal, RefusalLog};
 use crate::chat::event::{ConnectionId, Event};
-use crate::config::{CLIENT_STACK_SIZE, Config, HEALTH_CHECK_TIMEOUT, MIN_PENDING_HANDSHAKES};
+use crate::config::{
+    CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEALTH_CHECK_TIMEOUT,
+    MIN_PENDING_HANDSHAKES,
+};
 use crate::connection::Connection;
 use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
@@ -68,6 +71,11 @@ pub(super) struct Admission {
     shared: Arc<Shared>,
     /// The pending handshakes and some that are complete.
     pending: Pending<Weak<PendingHandshake>>,
+    /// A channel without capacity: sending succeeds if a handshake's thread waits for its next client.
+    handshakes: (
+        Sender<Arc<PendingHandshake>>,
+        Receiver<Arc<PendingHandshake>>,
+    ),
 }
 
 /// A shutdown admits no further clients.
@@ -92,6 +100,7 @@ impl Admission {
                 next_id: Mutex::new(0),
             }),
             pending: Pending::new(),
+            handshakes: bounded(0),
         }
     }
 
@@ -111,16 +120,20 @@ impl Admission {
             stream: Stream::new(socket, peer),
             claimed: AtomicBool::new(false),
         });
-        let (pending, shared) = (Arc::clone(&handshake), Arc::clone(&self.shared));
+        self.pending.push(peer.ip(), Arc::downgrade(&handshake));
+        // Only a thread that waits takes a handshake, so that none is behind a slow one.
+        let Err(error) = self.handshakes.0.try_send(handshake) else {
+            return;
+        };
+        let handshake = error.into_inner();
+        let (first, shared) = (Arc::clone(&handshake), Arc::clone(&self.shared));
+        let next = self.handshakes.1.clone();
         let thread = thread::Builder::new()
             .name("handshake".into())
             .stack_size(CLIENT_STACK_SIZE);
-        match thread.spawn(move || handle_handshake(&pending, &shared)) {
-            Ok(_) => self.pending.push(peer.ip(), Arc::downgrade(&handshake)),
-            Err(error) => {
-                log::error!("{peer} rejected: no thread: {error}");
-                handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
-            }
+        if let Err(error) = thread.spawn(move || handle_handshakes(first, &next, &shared)) {
+            log::error!("{peer} rejected: no thread: {error}");
+            handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
         }
     }
 
@@ -137,7 +150,25 @@ impl Admission {
     }
 }
 
-/// Reads one request and answers it. The whole work of the handshake's thread.
+/// Handles handshakes, until no further one comes for a moment. The whole work of a handshake's thread.
+fn handle_handshakes(
+    first: Arc<PendingHandshake>,
+    next: &Receiver<Arc<PendingHandshake>>,
+    shared: &Arc<Shared>,
+) {
+    let mut handshake = first;
+    loop {
+        handle_handshake(&handshake, shared);
+        // Ends the handshake before the wait for the next one.
+        drop(handshake);
+        match next.recv_timeout(HANDSHAKE_THREAD_IDLE_TIMEOUT) {
+            Ok(next) => handshake = next,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Reads one request and answers it.
 fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let stream = &handshake.stream;
     let mut peer = stream.peer();

@@ -5,8 +5,8 @@
 //! | thread | number | waits for | ends when |
 //! | --- | --- | --- | --- |
 //! | acceptor | one, the caller of [`Server::run`] | the next client; during shutdown: room in the inbox, then the dispatcher | the server shuts down |
-//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s | the response is sent, or the connection's thread started |
-//! | connection | one per WebSocket | its client, which it pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
+//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
+//! | connection | one per WebSocket | its client, for which it orders Pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
 //! | dispatcher | one | its inbox | every sender of the inbox is dropped |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
