@@ -32,12 +32,14 @@ pub(super) struct MessageReader {
 }
 
 impl MessageReader {
-    pub(super) fn new(
+    /// Creates the reader. `already_read` holds the bytes received after the request's head.
+    #[inline(never)]
+    pub(super) fn boxed(
         outbound: &Outbound,
         mut already_read: Vec<u8>,
         is_echo: bool,
         config: &Config,
-    ) -> MessageReader {
+    ) -> Box<MessageReader> {
         let mut stream = ValidatedStream::new(outbound.clone(), is_echo);
         already_read.truncate(stream.validate(&already_read));
         let websocket_config = WebSocketConfig::default()
@@ -46,7 +48,7 @@ impl MessageReader {
             .write_buffer_size(0)
             .max_message_size(Some(config.max_message))
             .max_frame_size(Some(config.max_message));
-        MessageReader {
+        Box::new(MessageReader {
             websocket: WebSocket::from_partially_read(
                 stream,
                 already_read,
@@ -58,7 +60,7 @@ impl MessageReader {
             end: None,
             peer_close_code: None,
             is_idle: false,
-        }
+        })
     }
 
     /// Returns the reply to the client's Close, once that has arrived.
