@@ -132,7 +132,8 @@ impl Admission {
             .name("handshake".into())
             .stack_size(CLIENT_STACK_SIZE);
         if let Err(error) = thread.spawn(move || handle_handshakes(first, &next, &shared)) {
-            log::error!("{peer} rejected: no thread: {error}");
+            let refusal = Refusal::NoResources(format!("no thread: {error}"));
+            self.shared.refusals.log(peer, &refusal);
             handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
         }
     }
@@ -247,8 +248,10 @@ fn open_connection(
             return response.send(stream);
         }
     };
+    let refusals = &shared.refusals;
     let reject = |error: io::Error| {
-        log::error!("{peer} rejected: {error}");
+        let refusal = Refusal::NoResources(error.to_string());
+        refusals.log(peer, &refusal);
         HttpResponse::service_unavailable("server out of resources; try again later\n")
             .send(stream);
     };

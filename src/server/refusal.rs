@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use log::Level;
+
 use crate::config::REFUSAL_LOG_INTERVAL;
 
 /// The reason why the handshake of a WebSocket is refused.
@@ -17,10 +19,12 @@ pub(super) enum Refusal {
     AddressLimit(usize),
     /// The address joins too often.
     JoinLimit,
+    /// The system has no thread, descriptor or memory for the client, with its error.
+    NoResources(String),
 }
 
 impl Refusal {
-    const KINDS: usize = 4;
+    const KINDS: usize = 5;
 
     fn kind(&self) -> usize {
         match self {
@@ -28,6 +32,17 @@ impl Refusal {
             Refusal::ConnectionLimit(_) => 1,
             Refusal::AddressLimit(_) => 2,
             Refusal::JoinLimit => 3,
+            Refusal::NoResources(_) => 4,
+        }
+    }
+}
+
+impl Refusal {
+    /// Returns the level of the log line: a problem of the system is an error, a limit that works is not.
+    fn level(&self) -> Level {
+        match self {
+            Refusal::NoResources(_) => Level::Error,
+            _ => Level::Warn,
         }
     }
 }
@@ -42,6 +57,7 @@ impl fmt::Display for Refusal {
                 write!(f, "connection limit of the address reached ({max})")
             }
             Refusal::JoinLimit => f.write_str("the address joins too often"),
+            Refusal::NoResources(error) => f.write_str(error),
         }
     }
 }
@@ -81,8 +97,9 @@ impl RefusalLog {
             kinds[refusal.kind()].count(Instant::now())
         };
         match due {
-            Some(1) => log::warn!("{peer} rejected: {refusal}"),
-            Some(count) => log::warn!(
+            Some(1) => log::log!(refusal.level(), "{peer} rejected: {refusal}"),
+            Some(count) => log::log!(
+                refusal.level(),
                 "{peer} rejected: {refusal}; {count} such refusals since the last such line"
             ),
             None => {}
