@@ -22,10 +22,10 @@ use crate::websocket::frame;
 /// The longest wait of a batch for as many events as the previous batch had. Clients that reply to each other would
 /// otherwise cause many small batches with one write per client each: 32 clients in ping-pong deliver a fifth more for a
 /// quarter less CPU time. Users do not notice the delay, and a chat without simultaneous messages never waits.
-const MAX_BATCH_LINGER: Duration = Duration::from_micros(150);
+const MAX_BATCH_LINGER: Duration = Duration::from_micros(200);
 
 /// The wait of a batch for each client: about the time that a write to it takes, which is what a larger batch saves.
-const BATCH_LINGER_PER_CLIENT: Duration = Duration::from_micros(5);
+const BATCH_LINGER_PER_CLIENT: Duration = Duration::from_micros(6);
 
 struct Dispatcher {
     room: Room,
