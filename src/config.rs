@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -111,6 +113,19 @@ pub struct Config {
     pub allow_origin: Vec<String>,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxy: Vec<AddressRange>,
+    /// The certificate for TLS. `None`: no TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsFiles>,
+}
+
+/// The files of a certificate and its private key, both in PEM format.
+#[cfg(feature = "tls")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those of the authorities between it and a known one.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 impl Default for Config {
@@ -126,6 +141,8 @@ impl Default for Config {
             rate_limit: None,
             allow_origin: Vec::new(),
             trusted_proxy: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

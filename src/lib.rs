@@ -22,7 +22,7 @@
 //! - `chat`: events, the dispatcher that owns the sessions, the room with its users and names
 //! - [`protocol`]: commands and events, in plain text and JSON
 //! - `outbound`: the outbound channel of a client, and the threads that write to its socket
-//! - `net`: the socket of a client
+//! - [`net`]: the socket of a client, TLS
 //! - `websocket`: RFC 6455 without I/O: frames, validation, reasons for a disconnect
 //! - [`text`]: texts and names; [`config`]: options and fixed limits
 //! - `bin/threadchat`: the server as a program; `bin/threadchat-client`: the terminal client
@@ -49,7 +49,7 @@ mod chat;
 pub mod config;
 mod connection;
 mod http;
-mod net;
+pub mod net;
 mod outbound;
 pub mod protocol;
 mod server;
@@ -57,6 +57,8 @@ pub mod text;
 mod websocket;
 
 pub use config::{Config, ConfigError};
+#[cfg(feature = "tls")]
+pub use net::certificate::{Certificate, CertificateError};
 pub use server::{Server, ServerError, ShutdownHandle};
 
 /// The documents of the repository: the README and the files in `src/docs`.

@@ -91,7 +91,7 @@ impl Read for ValidatedStream {
                 return Err(ErrorKind::InvalidData.into());
             }
             self.set_read_timeout()?;
-            let received = self.outbound.stream().read(buffer)?;
+            let received = self.outbound.read(buffer)?;
             if received == 0 {
                 return Ok(0);
             }

@@ -16,18 +16,21 @@ use crate::net::Stream;
 pub(crate) enum RequestError {
     /// The client disconnected, or sent nothing.
     Disconnected,
+    /// The client began a TLS handshake where HTTP is expected.
+    Tls,
     /// The request is refused with this response.
     Rejected(HttpResponse),
 }
 
-/// Reads a request and returns it with the bytes that arrived after it. Waits for the client up to
-/// [`HEADER_READ_TIMEOUT`] in total.
+/// Reads a request and returns it with the bytes that arrived after it. Waits for the client until the deadline.
 ///
 /// # Errors
 ///
 /// The head is too large, too slow, malformed or missing.
-pub(crate) fn read_head(stream: &Stream) -> Result<(Request, Vec<u8>), RequestError> {
-    let deadline = Instant::now() + HEADER_READ_TIMEOUT;
+pub(crate) fn read_head(
+    stream: &Stream,
+    deadline: Instant,
+) -> Result<(Request, Vec<u8>), RequestError> {
     let mut head = Vec::new();
     loop {
         let remaining = deadline.saturating_duration_since(Instant::now());
@@ -46,6 +49,10 @@ pub(crate) fn read_head(stream: &Stream) -> Result<(Request, Vec<u8>), RequestEr
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(timed_out(&head)),
                 _ => return Err(RequestError::Disconnected),
             },
+        }
+        // The beginning of a TLS record with a handshake message (RFC 8446, section 5.1).
+        if head.starts_with(&[0x16, 0x03]) {
+            return Err(RequestError::Tls);
         }
         match Request::try_parse(&head) {
             Ok(Some((length, request))) => return Ok((request, head.split_off(length))),

@@ -3,6 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+#[cfg(feature = "tls")]
+use tungstenite::handshake::server::Request;
+#[cfg(feature = "tls")]
+use tungstenite::http::{HeaderValue, header::HOST};
+
 use crate::config::RESPONSE_TIMEOUT;
 use crate::net::Stream;
 use crate::text::excerpt;
@@ -10,6 +15,9 @@ use crate::text::excerpt;
 /// The response to a client for which the system has no thread. It is short enough for the buffer of a new socket.
 pub(crate) const OUT_OF_THREADS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[cfg(feature = "tls")]
+const HTTPS_REQUIRED: &str = "this server uses TLS: connect to https:// or wss://\n";
 
 /// A response after which the connection is closed.
 pub(crate) struct HttpResponse {
@@ -69,6 +77,26 @@ impl HttpResponse {
         HttpResponse::new("429 Too Many Requests", reason).with_header("Retry-After: 5")
     }
 
+    /// Creates the response to a request without TLS: a redirect to the same resource with TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn https_required(request: &Request) -> HttpResponse {
+        let host = request.headers().get(HOST).map(HeaderValue::to_str);
+        let path = request.uri().path_and_query();
+        match (host, path) {
+            (Some(Ok(host)), Some(path)) if !host.is_empty() => {
+                HttpResponse::new("308 Permanent Redirect", HTTPS_REQUIRED)
+                    .with_header(&format!("Location: https://{host}{path}"))
+            }
+            _ => HttpResponse::not_tls(),
+        }
+    }
+
+    /// Creates the response to what is neither TLS nor a request.
+    #[cfg(feature = "tls")]
+    pub(crate) fn not_tls() -> HttpResponse {
+        HttpResponse::new("400 Bad Request", HTTPS_REQUIRED)
+    }
+
     /// Creates the response to `GET /health`.
     pub(crate) fn health(healthy: bool) -> HttpResponse {
         let response = if healthy {
@@ -90,7 +118,7 @@ impl HttpResponse {
         let text = format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n{body}");
         // An error means that the client has disconnected.
         let sent = stream
-            .set_write_timeout(RESPONSE_TIMEOUT)
+            .set_write_timeout(Some(RESPONSE_TIMEOUT))
             .and_then(|()| stream.write_all(text.as_bytes()));
         if sent.is_ok() {
             stream.shutdown_write();

@@ -1,6 +1,10 @@
-//! Sockets.
+//! Sockets, plain or with TLS.
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificate;
 pub(crate) mod forwarded;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
-pub(crate) use stream::Stream;
+pub use stream::Stream;

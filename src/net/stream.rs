@@ -1,27 +1,117 @@
-//! The socket of one client.
+//! The socket of one client, with TLS or without.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
+use super::tls::{Input, Tls};
 use crate::config::{ORPHAN_TIMEOUT, SEND_BUFFER_SIZE};
 
+/// The size of a read with TLS, in bytes. It lies on the stack of the connection's thread.
+#[cfg(feature = "tls")]
+const TLS_READ_SIZE: usize = 2 << 10;
+
 /// A blocking socket. All reads, writes and shutdowns of a client's socket go through this type.
-pub(crate) struct Stream {
+pub struct Stream {
     socket: TcpStream,
     peer: SocketAddr,
+    /// The TLS connection, which all handles of the socket share.
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<Tls>>,
 }
 
 impl Stream {
-    pub(crate) fn new(socket: TcpStream, peer: SocketAddr) -> Stream {
-        Stream { socket, peer }
+    /// Creates a handle of a socket without TLS.
+    pub fn new(socket: TcpStream, peer: SocketAddr) -> Stream {
+        Stream {
+            socket,
+            peer,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Creates a handle of a socket for a client that begins with a TLS handshake.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_tls(self, tls: Tls) -> Stream {
+        Stream {
+            tls: Some(Arc::new(tls)),
+            ..self
+        }
+    }
+
+    /// Returns a handle of the same socket without TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn try_clone_plain(&self) -> io::Result<Stream> {
+        Ok(Stream::new(self.socket.try_clone()?, self.peer))
+    }
+
+    /// Waits for the first byte until the deadline, leaves it unread, and returns it. Returns `None` at the end of the
+    /// connection.
+    #[cfg(feature = "tls")]
+    pub(crate) fn peek(&self, deadline: Instant) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        self.limit_read(deadline)?;
+        Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
+    }
+
+    /// Limits the next wait for input to the time until the deadline.
+    #[cfg(feature = "tls")]
+    fn limit_read(&self, deadline: Instant) -> io::Result<()> {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.set_read_timeout(Some(remaining))
+    }
+
+    /// Completes the TLS handshake. Waits for the other side until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` at the deadline, `UnexpectedEof` at the end of the connection, `InvalidData` with a [`rustls::Error`]
+    /// inside, or the connection's error.
+    #[cfg(feature = "tls")]
+    pub(crate) fn complete_handshake(&self, deadline: Instant) -> io::Result<()> {
+        let Some(tls) = &self.tls else {
+            return Ok(());
+        };
+        let mut records = [0; TLS_READ_SIZE];
+        let mut received = 0;
+        loop {
+            let complete = tls.handshake(&records[..received]);
+            self.write_all(&[])?;
+            if complete? {
+                return Ok(());
+            }
+            self.limit_read(deadline)?;
+            received = match self.read_socket(&mut records) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                result => result?,
+            };
+        }
     }
 
     /// Returns a second handle of the same socket, with the client's address behind a proxy. The outbound channel holds one
     /// in place: a pointer to a shared stream cost 6 % more CPU time per delivery with 1000 clients, because each send then
     /// misses the cache once more.
-    pub(crate) fn try_clone(&self, peer: SocketAddr) -> io::Result<Stream> {
-        Ok(Stream::new(self.socket.try_clone()?, peer))
+    ///
+    /// # Errors
+    ///
+    /// The process has no further descriptor.
+    pub fn try_clone(&self, peer: SocketAddr) -> io::Result<Stream> {
+        Ok(Stream {
+            socket: self.socket.try_clone()?,
+            peer,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+        })
     }
 
     /// Returns the client's address. Behind a proxy the port is that of the proxy's connection, because the client's own is
@@ -36,13 +126,21 @@ impl Stream {
     }
 
     /// Limits each wait for input. `None` waits without a limit.
-    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// The timeout is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(timeout)
     }
 
     /// Limits each wait for room in the socket's buffer.
-    pub(crate) fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        self.socket.set_write_timeout(Some(timeout))
+    ///
+    /// # Errors
+    ///
+    /// The timeout is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_write_timeout(timeout)
     }
 
     /// Bounds the kernel's memory for output that the client has not acknowledged. Without a size, Linux lets the buffer
@@ -101,6 +199,58 @@ impl Stream {
     ///
     /// `WouldBlock` or `TimedOut` after the read timeout, or the connection's error.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_with(buffer, || {
+            // An error shows with the next read, too.
+            let _ = self.write_all(&[]);
+        })
+    }
+
+    /// Waits for input and returns the number of bytes read, 0 at the end. With TLS, calls `send_output` whenever a write is
+    /// due that carries no bytes, for what TLS has to send because of what was read.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` or `TimedOut` after the read timeout, or the connection's error. With TLS also `InvalidData` with a
+    /// [`rustls::Error`] inside, or `UnexpectedEof` if the connection ended without `close_notify`.
+    pub fn read_with(&self, buffer: &mut [u8], send_output: impl Fn()) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return self.read_tls(tls, buffer, send_output);
+        }
+        let _ = send_output;
+        self.read_socket(buffer)
+    }
+
+    #[cfg(feature = "tls")]
+    #[inline(never)]
+    fn read_tls(&self, tls: &Tls, buffer: &mut [u8], send_output: impl Fn()) -> io::Result<usize> {
+        let start = Instant::now();
+        let mut timeout = None;
+        let mut records = [0; TLS_READ_SIZE];
+        let mut input = Input::None;
+        loop {
+            let opened = tls.open(input, buffer);
+            if tls.has_output() {
+                send_output();
+            }
+            if let Some(bytes) = opened? {
+                return Ok(bytes);
+            }
+            // A part of a record is no end of the wait, and no reason to wait for longer.
+            if let Input::Bytes(_) = input {
+                let timeout = *timeout.get_or_insert(self.socket.read_timeout()?);
+                if timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+            }
+            input = match self.read_socket(&mut records)? {
+                0 => Input::End,
+                received => Input::Bytes(&records[..received]),
+            };
+        }
+    }
+
+    fn read_socket(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.socket).read(buffer) {
                 // Signals end a read that has a timeout, even where system calls are restarted.
@@ -131,7 +281,8 @@ impl Stream {
         false
     }
 
-    /// Waits for room and returns the number of bytes written.
+    /// Waits for room and returns the number of bytes written. With TLS, writes records as they are: see
+    /// [`seal`](Self::seal).
     ///
     /// # Errors
     ///
@@ -145,7 +296,8 @@ impl Stream {
         }
     }
 
-    /// Writes what fits into the socket's buffer and returns the number of bytes. Never waits.
+    /// Writes what fits into the socket's buffer and returns the number of bytes. Never waits. With TLS, writes records as
+    /// they are: see [`seal`](Self::seal).
     ///
     /// # Errors
     ///
@@ -165,27 +317,79 @@ impl Stream {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    /// Writes all of `bytes`, waiting for room up to the write timeout each time.
-    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.socket).write_all(bytes)
+    /// Returns whether bytes must be sealed before they are written.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
-    /// Writes as much as fits at once, for a client without a thread, and ends the sending direction.
+    /// Appends the bytes to `records` as TLS records, as many as are sealed at once, after what TLS has to send. Returns their
+    /// number, 0 without TLS. Records must be written in the order in which they were sealed.
+    pub(crate) fn seal(&self, bytes: &[u8], records: &mut Vec<u8>) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.seal(bytes, records);
+        }
+        let _ = (bytes, records);
+        Ok(0)
+    }
+
+    /// Appends the notice of the end of TLS to `records`, after which nothing can be sealed.
+    pub(crate) fn seal_close(&self, records: &mut Vec<u8>) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.seal_close(records);
+        }
+        let _ = records;
+        Ok(())
+    }
+
+    /// Writes all of `bytes`, waiting for room up to the write timeout each time. With TLS, seals them.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` or `TimedOut` after the write timeout, or the connection's error.
+    pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        if !self.is_encrypted() {
+            return (&self.socket).write_all(bytes);
+        }
+        let mut records = Vec::new();
+        loop {
+            let sealed = self.seal(bytes, &mut records)?;
+            (&self.socket).write_all(&records)?;
+            bytes = &bytes[sealed..];
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            records.clear();
+        }
+    }
+
+    /// Writes as much as fits at once, for a client without a thread, and ends the sending direction. A client that expects a
+    /// TLS handshake gets the end only.
     pub(crate) fn write_last_nonblocking(&self, bytes: &[u8]) {
+        let bytes = if self.is_encrypted() { &[] } else { bytes };
         // An error means that the client does not get the bytes. It is disconnected either way.
         let _ = self.write_nonblocking(bytes);
         self.shutdown_write();
     }
 
-    /// Sends a FIN after all written bytes. The socket can still be read.
+    /// Sends a FIN after all written bytes, with TLS after `close_notify` if there is room. The socket can still be read.
     pub(crate) fn shutdown_write(&self) {
+        let mut records = Vec::new();
+        if self.seal_close(&mut records).is_ok() && !records.is_empty() {
+            // An error means that the client does not get the notice of an end that it notices anyway.
+            let _ = self.write_nonblocking(&records);
+        }
         // An error means that the connection has ended already.
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Ends both directions. The kernel still sends the written bytes, as long as the client acknowledges some every few
     /// seconds. A thread that waits for this socket returns.
-    pub(crate) fn shutdown(&self) {
+    pub fn shutdown(&self) {
         // An error means that the kernel waits for longer.
         let _ = self.set_acknowledge_timeout(ORPHAN_TIMEOUT);
         // An error means that the connection has ended already.
@@ -211,7 +415,8 @@ impl Stream {
             if remaining.is_zero() || self.set_read_timeout(Some(remaining)).is_err() {
                 return false;
             }
-            match self.read(&mut discarded) {
+            // What TLS has to send now would follow its last record.
+            match self.read_with(&mut discarded, || {}) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(_) => return false,

@@ -49,7 +49,7 @@ impl Outbound {
     ///
     /// The socket does not accept its options.
     pub(crate) fn new(stream: Stream, max_backlog: usize) -> io::Result<Outbound> {
-        stream.set_write_timeout(WRITE_TIMEOUT)?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         stream.set_send_buffer_size(SEND_BUFFER_SIZE)?;
         stream.set_acknowledge_timeout(ACKNOWLEDGE_TIMEOUT)?;
         Ok(Outbound(Arc::new(Sink {
@@ -62,6 +62,11 @@ impl Outbound {
     /// Returns the socket, for reading and for its options.
     pub(crate) fn stream(&self) -> &Stream {
         &self.0.stream
+    }
+
+    /// Reads like [`Stream::read_with`]. What TLS has to send because of it goes through this channel.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.stream.read_with(buffer, || self.send(Bytes::new()))
     }
 
     /// Returns the client's address.

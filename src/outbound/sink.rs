@@ -10,13 +10,20 @@ use crate::websocket::disconnect::DisconnectReason;
 /// An item that is being written.
 pub(super) struct Partial {
     pub(super) item: Item,
-    /// The number of bytes that the socket has accepted.
+    /// The number of bytes that the socket has accepted, or with TLS, that were sealed.
     written: usize,
+    /// With TLS: records that the socket has not accepted. An item is sealed when its turn has come, so that what is queued
+    /// for many clients stays shared.
+    records: Vec<u8>,
 }
 
 impl Partial {
     pub(super) fn new(item: Item) -> Partial {
-        Partial { item, written: 0 }
+        Partial {
+            item,
+            written: 0,
+            records: Vec::new(),
+        }
     }
 
     /// Writes once. Returns whether all of the item is written.
@@ -25,18 +32,50 @@ impl Partial {
         stream: &Stream,
         write: impl Fn(&Stream, &[u8]) -> io::Result<usize>,
     ) -> io::Result<bool> {
-        let rest = &self.item.bytes()[self.written..];
-        if !rest.is_empty() {
-            match write(stream, rest)? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                accepted => self.written += accepted,
-            }
+        if stream.is_encrypted() {
+            self.write_records(stream, write)?;
+        } else {
+            let rest = &self.item.bytes()[self.written..];
+            self.written += write_once(stream, rest, write)?;
         }
-        let complete = self.written == self.item.bytes().len();
+        let complete = self.records.is_empty() && self.written == self.item.bytes().len();
         if let (true, Item::Close(_)) = (complete, &self.item) {
             stream.shutdown_write();
         }
         Ok(complete)
+    }
+
+    fn write_records(
+        &mut self,
+        stream: &Stream,
+        write: impl Fn(&Stream, &[u8]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        if self.records.is_empty() {
+            let rest = &self.item.bytes()[self.written..];
+            let sealed = stream.seal(rest, &mut self.records)?;
+            self.written += sealed;
+            if let (true, Item::Close(_)) = (sealed == rest.len(), &self.item) {
+                stream.seal_close(&mut self.records)?;
+            }
+        }
+        let accepted = write_once(stream, &self.records, write)?;
+        self.records.drain(..accepted);
+        Ok(())
+    }
+}
+
+/// Writes once, unless there is nothing to write. Returns the number of bytes that the socket has accepted.
+fn write_once(
+    stream: &Stream,
+    bytes: &[u8],
+    write: impl Fn(&Stream, &[u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    match write(stream, bytes)? {
+        0 => Err(ErrorKind::WriteZero.into()),
+        accepted => Ok(accepted),
     }
 }
 

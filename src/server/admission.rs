@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tungstenite::handshake::server::Request;
@@ -13,16 +14,20 @@ use tungstenite::http::HeaderValue;
 use super::pending::Pending;
 use super::permit::ConnectionLimit;
 use super::refusal::{Refusal, RefusalLog};
+#[cfg(feature = "tls")]
+use super::tls_handshake;
 use crate::chat::event::{ConnectionId, Event};
 use crate::config::{
-    CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEALTH_CHECK_TIMEOUT,
-    MIN_PENDING_HANDSHAKES,
+    CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEADER_READ_TIMEOUT,
+    HEALTH_CHECK_TIMEOUT, MIN_PENDING_HANDSHAKES,
 };
 use crate::connection::Connection;
 use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
 use crate::http::router::{self, Route};
 use crate::http::upgrade::Upgrade;
+#[cfg(feature = "tls")]
+use crate::net::certificate::Certificate;
 use crate::net::{Stream, forwarded};
 use crate::outbound::Outbound;
 
@@ -76,6 +81,8 @@ pub(super) struct Admission {
         Sender<Arc<PendingHandshake>>,
         Receiver<Arc<PendingHandshake>>,
     ),
+    #[cfg(feature = "tls")]
+    certificate: Option<Certificate>,
 }
 
 /// A shutdown admits no further clients.
@@ -101,7 +108,15 @@ impl Admission {
             }),
             pending: Pending::new(),
             handshakes: bounded(0),
+            #[cfg(feature = "tls")]
+            certificate: None,
         }
+    }
+
+    /// Admits further clients with TLS, if there is a certificate.
+    #[cfg(feature = "tls")]
+    pub(super) fn set_certificate(&mut self, certificate: Option<Certificate>) {
+        self.certificate = certificate;
     }
 
     /// Starts the thread of a client's handshake. If too many handshakes are pending, one is evicted: the oldest of the
@@ -116,8 +131,18 @@ impl Admission {
         if self.pending.len() >= max_pending {
             self.evict_one();
         }
+        let stream = Stream::new(socket, peer);
+        #[cfg(feature = "tls")]
+        let stream = match self.certificate.as_ref().map(Certificate::new_connection) {
+            None => stream,
+            Some(Ok(tls)) => stream.with_tls(tls),
+            Some(Err(error)) => {
+                let refusal = Refusal::NoResources(error.to_string());
+                return self.shared.refusals.log(peer, &refusal);
+            }
+        };
         let handshake = Arc::new(PendingHandshake {
-            stream: Stream::new(socket, peer),
+            stream,
             claimed: AtomicBool::new(false),
         });
         self.pending.push(peer.ip(), Arc::downgrade(&handshake));
@@ -169,11 +194,16 @@ fn handle_handshakes(
     }
 }
 
-/// Reads one request and answers it.
+/// Reads one request and answers it, after the handshake of TLS.
 fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let stream = &handshake.stream;
     let mut peer = stream.peer();
-    let response = match read_head(stream) {
+    let deadline = Instant::now() + HEADER_READ_TIMEOUT;
+    #[cfg(feature = "tls")]
+    if let Err(refusal) = tls_handshake::accept(stream, deadline) {
+        return shared.refusals.log(peer, &refusal);
+    }
+    let response = match read_head(stream, deadline) {
         Ok((request, already_read)) => {
             peer.set_ip(client_address(&request, peer.ip(), &shared.config));
             match router::route(request, &shared.config) {
@@ -189,6 +219,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
             }
         }
         Err(RequestError::Rejected(response)) => response,
+        Err(RequestError::Tls) => return shared.refusals.log(peer, &Refusal::TlsOnPlainPort),
         Err(RequestError::Disconnected) => {
             return log::debug!("{peer} disconnected without a request");
         }

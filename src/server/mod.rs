@@ -41,6 +41,8 @@ mod pending;
 mod permit;
 mod refusal;
 mod shutdown;
+#[cfg(feature = "tls")]
+mod tls_handshake;
 
 use std::fmt;
 use std::io;
@@ -56,6 +58,8 @@ use self::shutdown::ShutdownOnDrop;
 use crate::chat::dispatcher;
 use crate::chat::event::Event;
 use crate::config::{Config, ConfigError};
+#[cfg(feature = "tls")]
+use crate::net::certificate::{Certificate, CertificateError};
 
 /// The reason why a server could not start, or ended without being shut down.
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub enum ServerError {
     Config(ConfigError),
     /// The address is not available.
     Bind(SocketAddr, io::Error),
+    /// The certificate cannot be used.
+    #[cfg(feature = "tls")]
+    Certificate(CertificateError),
     /// The dispatcher's thread could not be started.
     Spawn(io::Error),
     /// The dispatcher panicked.
@@ -76,6 +83,8 @@ impl fmt::Display for ServerError {
         match self {
             ServerError::Config(error) => write!(f, "{error}"),
             ServerError::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            #[cfg(feature = "tls")]
+            ServerError::Certificate(error) => write!(f, "{error}"),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
             ServerError::DispatcherPanicked => {
                 write!(f, "the dispatcher ended by an internal error")
@@ -89,6 +98,8 @@ impl std::error::Error for ServerError {
         match self {
             ServerError::Config(error) => Some(error),
             ServerError::Bind(_, error) | ServerError::Spawn(error) => Some(error),
+            #[cfg(feature = "tls")]
+            ServerError::Certificate(error) => Some(error),
             ServerError::DispatcherPanicked => None,
         }
     }
@@ -99,6 +110,8 @@ pub struct Server {
     listener: Arc<TcpListener>,
     config: Config,
     shutdown: ShutdownHandle,
+    #[cfg(feature = "tls")]
+    certificate: Option<Certificate>,
 }
 
 impl Server {
@@ -106,9 +119,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, or the address is not available.
+    /// The configuration is invalid, the certificate cannot be used, or the address is not available.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         config.validate().map_err(ServerError::Config)?;
+        #[cfg(feature = "tls")]
+        let certificate = config.tls.clone().map(Certificate::load).transpose();
+        #[cfg(feature = "tls")]
+        let certificate = certificate.map_err(ServerError::Certificate)?;
         let cannot_bind = |error| ServerError::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).map_err(cannot_bind)?;
         // The standard library listens with 128: of a crowd that connects at once, the others would repeat their SYN after
@@ -122,7 +139,15 @@ impl Server {
             listener,
             config,
             shutdown,
+            #[cfg(feature = "tls")]
+            certificate,
         })
+    }
+
+    /// Returns the certificate, if the server uses TLS, for reading its files again.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate.clone()
     }
 
     /// Returns the address the server listens on, with the actual port if port 0 was configured.
@@ -145,6 +170,8 @@ impl Server {
         let dispatcher =
             spawn_dispatcher(inbox, self.shutdown.clone()).map_err(ServerError::Spawn)?;
         let mut admission = Admission::new(self.config, sender.clone());
+        #[cfg(feature = "tls")]
+        admission.set_certificate(self.certificate);
         acceptor::run(&self.listener, &mut admission, &self.shutdown);
         drop(self.listener);
         drop(admission);

@@ -19,12 +19,20 @@ pub(super) enum Refusal {
     AddressLimit(usize),
     /// The address joins too often.
     JoinLimit,
+    /// The client began a TLS handshake, and the server has no certificate.
+    TlsOnPlainPort,
+    /// The client sent HTTP without TLS, and the server has a certificate.
+    #[cfg(feature = "tls")]
+    PlainOnTlsPort,
+    /// The handshake of TLS failed.
+    #[cfg(feature = "tls")]
+    TlsHandshake(String),
     /// The system has no thread, descriptor or memory for the client, with its error.
     NoResources(String),
 }
 
 impl Refusal {
-    const KINDS: usize = 5;
+    const KINDS: usize = 8;
 
     fn kind(&self) -> usize {
         match self {
@@ -33,6 +41,11 @@ impl Refusal {
             Refusal::AddressLimit(_) => 2,
             Refusal::JoinLimit => 3,
             Refusal::NoResources(_) => 4,
+            Refusal::TlsOnPlainPort => 5,
+            #[cfg(feature = "tls")]
+            Refusal::PlainOnTlsPort => 6,
+            #[cfg(feature = "tls")]
+            Refusal::TlsHandshake(_) => 7,
         }
     }
 }
@@ -58,6 +71,13 @@ impl fmt::Display for Refusal {
             }
             Refusal::JoinLimit => f.write_str("the address joins too often"),
             Refusal::NoResources(error) => f.write_str(error),
+            Refusal::TlsOnPlainPort => {
+                f.write_str("a TLS handshake, but this server has no certificate (--tls-cert)")
+            }
+            #[cfg(feature = "tls")]
+            Refusal::PlainOnTlsPort => f.write_str("HTTP without TLS; this server has TLS"),
+            #[cfg(feature = "tls")]
+            Refusal::TlsHandshake(error) => write!(f, "TLS handshake failed: {error}"),
         }
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
+#[cfg(feature = "tls")]
+use threadchat::config::TlsFiles;
 use threadchat::config::{MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT};
 use threadchat::text::sanitize;
 use threadchat::{Config, ConfigError};
@@ -37,6 +39,9 @@ Usage: threadchat [OPTION]...
   --trusted-proxy ADDR[/BITS]
                           reverse proxy whose X-Forwarded-For has the address
                           of the client; can be repeated [none]
+  --tls-cert FILE         certificate in PEM format, followed by those of the
+                          authorities between it and a known one [none: no TLS]
+  --tls-key FILE          its private key in PEM format [none]
   --log-level LEVEL       off, error, warn, info, debug or trace [info]
   --log-file PATH         append the log to this file [stderr]
   --help, --version
@@ -94,6 +99,7 @@ impl CliAction {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
         let mut parser = Parser::from_args(args);
         let mut config = Config::default();
+        let (mut cert, mut key) = (None, None);
         let mut log = LogConfig {
             level: LevelFilter::Info,
             file: None,
@@ -142,6 +148,8 @@ impl CliAction {
                         )
                     })?);
                 }
+                Arg::Long("tls-cert") => cert = Some(PathBuf::from(parser.value()?)),
+                Arg::Long("tls-key") => key = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("log-level") => {
                     let level = parser.value()?.string()?;
                     log.level = level.parse().map_err(|_| {
@@ -162,8 +170,34 @@ impl CliAction {
                 _ => return Err(arg.unexpected().into()),
             }
         }
+        set_tls(&mut config, cert, key)?;
         config.validate()?;
         Ok(CliAction::Run(config, log))
+    }
+}
+
+#[cfg(feature = "tls")]
+fn set_tls(
+    config: &mut Config,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<(), UsageError> {
+    config.tls = match (cert, key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+        _ => {
+            let problem = "--tls-cert and --tls-key need each other";
+            return Err(UsageError(problem.into()));
+        }
+    };
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn set_tls(_: &mut Config, cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<(), UsageError> {
+    match cert.or(key) {
+        None => Ok(()),
+        Some(_) => Err(UsageError("this program was built without TLS".into())),
     }
 }
 

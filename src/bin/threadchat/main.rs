@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use std::{panic, thread};
 
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
+#[cfg(feature = "tls")]
+use threadchat::Certificate;
 use threadchat::{Config, Server};
 
 use crate::cli::{CliAction, LogConfig};
@@ -77,12 +79,35 @@ fn run(config: Config, log: &LogConfig) -> Result<()> {
 fn serve(config: Config, reopen_log: impl Fn() + Send + 'static) -> Result<()> {
     let server = Server::bind(config)?;
     let shutdown = server.shutdown_handle();
+    let (scheme, reload_certificate) = tls(&server);
+    let reload = move || {
+        reopen_log();
+        reload_certificate();
+    };
     #[cfg(unix)]
-    signals::start(move || shutdown.shutdown(), reopen_log)?;
-    log::info!("listening at ws://{}/chat", server.local_addr());
+    signals::start(move || shutdown.shutdown(), reload)?;
+    log::info!("listening at {scheme}://{}/chat", server.local_addr());
     let result = server.run();
     log::info!("stopped");
     Ok(result?)
+}
+
+/// Returns the scheme of the server's URL, and the function that reads its certificate again.
+#[cfg(feature = "tls")]
+fn tls(server: &Server) -> (&'static str, impl Fn() + Send + 'static) {
+    let certificate = server.certificate();
+    let scheme = if certificate.is_some() { "wss" } else { "ws" };
+    let reload = move || match certificate.as_ref().map(Certificate::reload) {
+        None => {}
+        Some(Ok(())) => log::info!("new connections use the certificate as it is now"),
+        Some(Err(error)) => log::error!("{error}; the certificate from before stays in use"),
+    };
+    (scheme, reload)
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls(_: &Server) -> (&'static str, impl Fn() + Send + 'static) {
+    ("ws", || {})
 }
 
 /// Initializes the log. Returns the handle that changes its output.

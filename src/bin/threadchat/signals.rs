@@ -1,4 +1,5 @@
-//! Signals: SIGINT and SIGTERM stop the server, SIGHUP reopens the log file. A signal that the parent process ignored
+//! Signals: SIGINT and SIGTERM stop the server, SIGHUP reopens the log file and reads the certificate
+//! again. A signal that the parent process ignored
 //! stays ignored, as `nohup` and shells without job control intend.
 
 use std::fs;
@@ -24,7 +25,7 @@ const REPEAT_WINDOW: Duration = Duration::from_millis(500);
 /// The system has no thread, or refuses to register the signals.
 pub fn start(
     shutdown: impl Fn() + Send + 'static,
-    reopen_log: impl Fn() + Send + 'static,
+    reload: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let ignored = ignored_signals();
     let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
@@ -34,7 +35,7 @@ pub fn start(
         let mut stopped_at: Option<Instant> = None;
         for signal in &mut signals {
             match stopped_at {
-                _ if signal == SIGHUP => reopen_log(),
+                _ if signal == SIGHUP => reload(),
                 None => {
                     shutdown();
                     stopped_at = Some(Instant::now());
