@@ -150,7 +150,9 @@ fn date_time(time: SystemTime) -> DateTime {
         .unwrap_or_default()
         .as_secs();
     let (mut days, second) = (seconds / 86400, seconds % 86400);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let mut year = 1970;
     while days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));
@@ -173,19 +175,37 @@ fn date_time(time: SystemTime) -> DateTime {
     ))
 }
 
-/// Returns the end of a certificate's validity (RFC 5280, section 4.1). Returns `None` if the certificate is malformed,
-/// which is reported when it is used.
-fn not_after(certificate: &[u8]) -> Option<DateTime> {
+/// Returns whether the issuer of a certificate is its subject.
+pub fn is_self_signed(certificate: &[u8]) -> bool {
+    let names = |certificate| {
+        let (issuer, rest) = issuer(certificate)?;
+        let (_, _, rest) = element(rest)?;
+        let (_, subject, _) = element(rest)?;
+        Some((issuer, subject))
+    };
+    names(certificate).is_some_and(|(issuer, subject)| issuer == subject)
+}
+
+/// Returns the issuer of a certificate, and the fields that follow: validity, subject and others (RFC 5280, section 4.1).
+/// Returns `None` if the certificate is malformed, which is reported when it is used.
+fn issuer(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, certificate, _) = element(certificate)?;
     let (_, mut fields, _) = element(certificate)?;
-    // The version, in [0], is optional; then the serial number, the algorithm and the issuer.
+    // The version, in [0], is optional; then the serial number and the algorithm.
     let (tag, _, after_version) = element(fields)?;
     if tag == 0xa0 {
         fields = after_version;
     }
-    for _ in 0..3 {
+    for _ in 0..2 {
         (_, _, fields) = element(fields)?;
     }
+    let (_, issuer, rest) = element(fields)?;
+    Some((issuer, rest))
+}
+
+/// Returns the end of a certificate's validity.
+fn not_after(certificate: &[u8]) -> Option<DateTime> {
+    let (_, fields) = issuer(certificate)?;
     let (_, validity, _) = element(fields)?;
     let (_, _, rest) = element(validity)?;
     let (tag, time, _) = element(rest)?;

@@ -7,4 +7,6 @@ mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "tls")]
+pub use certificate::is_self_signed;
 pub use stream::Stream;

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
+use rustls::{ClientConfig, pki_types::ServerName};
+
+#[cfg(feature = "tls")]
 use super::tls::{Input, Tls};
 use crate::config::{ORPHAN_TIMEOUT, SEND_BUFFER_SIZE};
 
@@ -41,6 +44,24 @@ impl Stream {
             tls: Some(Arc::new(tls)),
             ..self
         }
+    }
+
+    /// Completes the client's side of a TLS handshake with a server of this name. Waits for the server until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` at the deadline, `UnexpectedEof` at the end of the connection, `InvalidData` with a [`rustls::Error`]
+    /// inside, or the connection's error.
+    #[cfg(feature = "tls")]
+    pub fn with_tls_client(
+        self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        deadline: Instant,
+    ) -> io::Result<Stream> {
+        let stream = self.with_tls(Tls::client(config, name)?);
+        stream.complete_handshake(deadline)?;
+        Ok(stream)
     }
 
     /// Returns a handle of the same socket without TLS.
@@ -116,7 +137,7 @@ impl Stream {
 
     /// Returns the client's address. Behind a proxy the port is that of the proxy's connection, because the client's own is
     /// not known.
-    pub(crate) fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 use threadchat::text::validate_name;
@@ -10,10 +11,11 @@ use tungstenite::http::Uri;
 const HELP: &str = "\
 threadchat-client, a chat client for the terminal
 
-Usage: threadchat-client [--name NAME] [URL]
+Usage: threadchat-client [--name NAME] [--ca FILE] [URL]
 
-  URL            address of the chat [ws://localhost:8080/chat]
+  URL            address of the chat, ws:// or wss:// [ws://localhost:8080/chat]
   --name NAME    user name to request
+  --ca FILE      certificates in PEM format to trust, in place of the system's
   --help         print this text
   --version      print the version
 
@@ -42,6 +44,10 @@ pub struct ServerUrl {
     /// The host as the resolver expects it: an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
+    /// `wss`: with TLS.
+    pub is_tls: bool,
+    /// The file of the certificates to trust. `None`: the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// An error in the command line, as one line of text.
@@ -66,7 +72,7 @@ impl CliAction {
     /// Parses the arguments, which do not include the program's name.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
         let mut parser = Parser::from_args(args);
-        let (mut url, mut name) = (None, None);
+        let (mut url, mut name, mut ca) = (None, None, None);
         while let Some(arg) = parser.next()? {
             match arg {
                 Arg::Long("name") => {
@@ -75,6 +81,7 @@ impl CliAction {
                         .map_err(|error| UsageError(format!("--name {requested:?}: {error}")))?;
                     name = Some(requested);
                 }
+                Arg::Long("ca") => ca = Some(PathBuf::from(parser.value()?)),
                 Arg::Value(value) if url.is_none() => url = Some(value.string()?),
                 Arg::Long("help") | Arg::Short('h') => return Ok(CliAction::Print(HELP.into())),
                 Arg::Long("version") | Arg::Short('V') => {
@@ -86,7 +93,10 @@ impl CliAction {
             }
         }
         let url = ServerUrl::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
-        Ok(CliAction::Run(url, name))
+        if ca.is_some() && !url.is_tls {
+            return Err(UsageError("--ca is for wss:// only".into()));
+        }
+        Ok(CliAction::Run(ServerUrl { ca, ..url }, name))
     }
 }
 
@@ -100,21 +110,19 @@ impl ServerUrl {
         let uri: Uri = url.parse().map_err(|_| invalid())?;
         let host = uri.host().filter(|host| !host.is_empty());
         let host = host.ok_or_else(invalid)?;
-        match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("ws") => {}
+        let is_tls = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("ws") => false,
+            Some("wss") if cfg!(feature = "tls") => true,
             Some("wss") => {
-                let port = uri.port_u16().unwrap_or(443);
-                return Err(UsageError(format!(
-                    "wss:// is not supported; use a TLS tunnel: run socat \
-                     TCP-LISTEN:8081,bind=localhost,fork,reuseaddr OPENSSL:{host}:{port}, then connect to ws://localhost:8081{}",
-                    uri.path()
-                )));
+                let problem = "wss:// is not supported: this program was built without TLS";
+                return Err(UsageError(problem.into()));
             }
             _ => return Err(invalid()),
-        }
+        };
         // `Uri::port` returns `None` for a port out of range too, so parse the authority.
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let port = match authority.rsplit_once(host).map(|(_, rest)| rest) {
+            Some("") if is_tls => 443,
             Some("") => 80,
             Some(rest) => {
                 let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
@@ -123,7 +131,13 @@ impl ServerUrl {
             None => return Err(invalid()),
         };
         let host = host.trim_matches(['[', ']']).to_owned();
-        Ok(ServerUrl { uri, host, port })
+        Ok(ServerUrl {
+            uri,
+            host,
+            port,
+            is_tls,
+            ca: None,
+        })
     }
 
     pub fn path(&self) -> &str {
@@ -233,12 +247,15 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "tls")]
     #[test]
-    fn wss_url_error_gives_the_command_for_a_tunnel() {
-        let error = parse("wss://chat.example/chat")
-            .expect_err("TLS is not supported")
-            .to_string();
-        assert!(error.contains("OPENSSL:chat.example:443,"), "{error}");
-        assert!(error.ends_with("ws://localhost:8081/chat"), "{error}");
+    fn wss_url_and_ca_select_tls() {
+        let (url, _) = parse_run("--ca ca.pem wss://chat.example/chat");
+        assert_eq!((url.port, url.is_tls), (443, true));
+        assert_eq!(url.ca, Some(PathBuf::from("ca.pem")));
+        let (url, _) = parse_run("WSS://chat.example:99/chat");
+        assert_eq!((url.port, url.ca), (99, None));
+        let error = parse("--ca ca.pem ws://h/").expect_err("there is no TLS");
+        assert!(error.to_string().contains("wss://"), "{error}");
     }
 }

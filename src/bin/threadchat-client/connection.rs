@@ -2,17 +2,20 @@
 //!
 //! tungstenite's `WebSocket` can't be split, so two of them share one socket. The thread that receives events owns the
 //! first, which only reads; a writer thread owns the second, which only writes. The reading side queues its pings, pongs
-//! and Close replies for the writer. A server that reads slowly therefore never blocks reading, and the two sides never
-//! wait for each other.
+//! and Close replies for the writer, and with TLS a Pong where TLS has to send something because of what was read. A server
+//! that reads slowly therefore never blocks reading, and the two sides never wait for each other.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
+#[cfg(feature = "tls")]
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
+use threadchat::net::Stream;
 use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL, ServerEvent};
 use tungstenite::client::{IntoClientRequest, client_with_config};
 use tungstenite::error::{Error, ProtocolError};
@@ -21,6 +24,8 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 use tungstenite::{HandshakeError, Message};
 
 use crate::cli::ServerUrl;
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// Time limit to connect to one of the server's addresses, and time limit of each read and write of the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +48,7 @@ const READ_BUFFER_SIZE: usize = 16 << 10;
 
 /// The reading side of a connection.
 pub struct Connection {
-    websocket: WebSocket<Stream>,
+    websocket: WebSocket<ReadHalf>,
     /// Control frames. The writer sends them ahead of queued messages.
     control: Sender<Message>,
     command_sender: CommandSender,
@@ -106,6 +111,9 @@ pub enum ConnectError {
     HttpStatus(String, StatusCode),
     /// The server accepted the WebSocket but not the chat's subprotocol.
     UnsupportedSubprotocol,
+    /// TLS could not be used, with the reason and what would help.
+    #[cfg(feature = "tls")]
+    Tls(String),
     /// The server accepted the TCP connection and did not complete the handshake in time.
     Timeout,
     /// The handshake failed for another reason.
@@ -125,6 +133,9 @@ impl fmt::Display for ConnectError {
                     StatusCode::SERVICE_UNAVAILABLE => {
                         write!(f, ": the server is full, try again later")
                     }
+                    StatusCode::PERMANENT_REDIRECT => {
+                        write!(f, ": it may need TLS: try wss:// in place of ws://")
+                    }
                     StatusCode::OK | StatusCode::NOT_FOUND => {
                         write!(f, ": no chat at {path}; threadchat serves it at /chat")
                     }
@@ -134,6 +145,8 @@ impl fmt::Display for ConnectError {
             ConnectError::UnsupportedSubprotocol => {
                 write!(f, "the server doesn't support {JSON_SUBPROTOCOL}")
             }
+            #[cfg(feature = "tls")]
+            ConnectError::Tls(problem) => f.write_str(problem),
             ConnectError::Timeout => write!(f, "the server did not complete the handshake in time"),
             ConnectError::Handshake(Error::Io(error)) => {
                 write!(f, "the handshake failed: {error}")
@@ -213,15 +226,12 @@ impl std::error::Error for Disconnected {}
 impl Connection {
     /// Connects to the server and requests this name.
     pub fn open(url: &ServerUrl, name: Option<&str>) -> Result<Connection, ConnectError> {
-        let socket = connect(url)?;
-        let configure = || -> io::Result<TcpStream> {
-            socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(CONNECT_TIMEOUT))?;
-            socket.set_write_timeout(Some(CONNECT_TIMEOUT))?;
-            socket.try_clone()
-        };
         let io_error = |error: io::Error| ConnectError::Handshake(Error::Io(error));
-        let writer_socket = configure().map_err(io_error)?;
+        let stream = connect(url)?;
+        stream
+            .set_read_timeout(Some(CONNECT_TIMEOUT))
+            .map_err(io_error)?;
+        let writer_stream = stream.try_clone(stream.peer()).map_err(io_error)?;
 
         let mut request = url
             .with_name(name)
@@ -231,8 +241,10 @@ impl Connection {
         request
             .headers_mut()
             .insert("Sec-WebSocket-Protocol", subprotocol);
-        let stream = Stream {
-            socket,
+        let (control, control_frames) = bounded(CONTROL_QUEUE_CAPACITY);
+        let stream = ReadHalf {
+            stream,
+            control: control.clone(),
             handshaking: true,
             received_since_ping: true,
         };
@@ -242,11 +254,10 @@ impl Connection {
         let stream = websocket.get_mut();
         stream.handshaking = false;
         stream
-            .socket
+            .stream
             .set_read_timeout(Some(PING_INTERVAL))
             .map_err(io_error)?;
-        stream.socket.set_write_timeout(None).map_err(io_error)?;
-        let (control, control_frames) = bounded(CONTROL_QUEUE_CAPACITY);
+        stream.stream.set_write_timeout(None).map_err(io_error)?;
         let (message_sender, messages) = bounded(SEND_QUEUE_CAPACITY);
         let (done, writer_done) = bounded(0);
         thread::Builder::new()
@@ -254,7 +265,7 @@ impl Connection {
             .spawn(move || {
                 let _done: Sender<Infallible> = done;
                 // The reading side meets the same error on the socket and reports it.
-                let _ = write_loop(writer_socket, &control_frames, &messages);
+                let _ = write_loop(writer_stream, &control_frames, &messages);
             })
             .map_err(io_error)?;
         Ok(Connection {
@@ -305,7 +316,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // Unblocks a writer that waits for the server to read. The socket can be closed already.
-        let _ = self.websocket.get_ref().socket.shutdown(Shutdown::Both);
+        self.websocket.get_ref().stream.shutdown();
     }
 }
 
@@ -315,8 +326,24 @@ fn config() -> WebSocketConfig {
         .write_buffer_size(READ_BUFFER_SIZE)
 }
 
-/// Connects to the first address of the host that accepts.
-fn connect(url: &ServerUrl) -> Result<TcpStream, ConnectError> {
+/// Connects to the first address of the host that accepts, with TLS if the URL asks for it.
+fn connect(url: &ServerUrl) -> Result<Stream, ConnectError> {
+    let socket = connect_socket(url)?;
+    let configure = || {
+        socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+        socket.peer_addr()
+    };
+    let peer = configure().map_err(|error| ConnectError::Handshake(Error::Io(error)))?;
+    #[cfg(feature = "tls")]
+    if url.is_tls {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        return tls::handshake(Stream::new(socket, peer), url, deadline).map_err(ConnectError::Tls);
+    }
+    Ok(Stream::new(socket, peer))
+}
+
+fn connect_socket(url: &ServerUrl) -> Result<TcpStream, ConnectError> {
     let ServerUrl { host, port, .. } = url;
     let unresolved = |error| ConnectError::Resolve(host.clone(), error);
     let addresses = (host.as_str(), *port)
@@ -334,11 +361,11 @@ fn connect(url: &ServerUrl) -> Result<TcpStream, ConnectError> {
 
 /// Writes queued messages until a Close is written or the connection ends. The writer thread runs this function.
 fn write_loop(
-    socket: TcpStream,
+    stream: Stream,
     control_frames: &Receiver<Message>,
     messages: &Receiver<Message>,
 ) -> tungstenite::Result<()> {
-    let mut websocket = WebSocket::from_raw_socket(socket, Role::Client, Some(config()));
+    let mut websocket = WebSocket::from_raw_socket(WriteHalf(stream), Role::Client, Some(config()));
     loop {
         let received = select_biased! {
             recv(control_frames) -> message => message,
@@ -357,36 +384,52 @@ fn write_loop(
     }
 }
 
-/// The socket of the reading `WebSocket`.
-struct Stream {
-    socket: TcpStream,
+/// The stream of the reading `WebSocket`.
+struct ReadHalf {
+    stream: Stream,
+    control: Sender<Message>,
     /// During the handshake the reading `WebSocket` writes to the socket itself.
     handshaking: bool,
     /// A byte arrived since the last Ping. The handshake counts.
     received_since_ping: bool,
 }
 
-impl Read for Stream {
+impl Read for ReadHalf {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.socket.read(buf) {
-                // SIGWINCH interrupts a read that has a timeout.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    self.received_since_ping |= result.as_ref().is_ok_and(|&bytes| bytes > 0);
-                    return result;
-                }
-            }
-        }
+        // A write of the writer's sends what TLS has to send. If its queue is full, it writes anyway.
+        let send_output = || drop(self.control.try_send(Message::Pong(Default::default())));
+        let received = self.stream.read_with(buf, send_output)?;
+        self.received_since_ping |= received > 0;
+        Ok(received)
     }
 }
 
-impl Write for Stream {
+impl Write for ReadHalf {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.handshaking {
-            return self.socket.write(bytes);
+            self.stream.write_all(bytes)?;
         }
-        // Drops tungstenite's own replies to a Ping or a Close. The writer thread sends them.
+        // Otherwise drops tungstenite's own replies to a Ping or a Close. The writer thread sends them.
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The stream of the writing `WebSocket`, which never reads.
+struct WriteHalf(Stream);
+
+impl Read for WriteHalf {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Write for WriteHalf {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(bytes)?;
         Ok(bytes.len())
     }
 

@@ -7,6 +7,7 @@
 //! - [`filter`]: stdin to the chat, and the chat to stdout
 //! - [`printer`]: prints lines above the line being edited
 //! - [`terminal`]: line editing, and a connection that is restored after a loss
+//! - `tls`: certificates of the server, and what is wrong with them
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,8 @@ mod input;
 mod printer;
 mod render;
 mod terminal;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};

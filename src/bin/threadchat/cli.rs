@@ -51,7 +51,7 @@ Usage: threadchat [OPTION]...
 #[derive(Debug, PartialEq)]
 pub enum CliAction {
     /// Run a server.
-    Run(Config, LogConfig),
+    Run(Box<Config>, LogConfig),
     /// Print a text to stdout.
     Print(String),
 }
@@ -172,7 +172,7 @@ impl CliAction {
         }
         set_tls(&mut config, cert, key)?;
         config.validate()?;
-        Ok(CliAction::Run(config, log))
+        Ok(CliAction::Run(Box::new(config), log))
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
 
     fn config(line: &str) -> Config {
         match parse(line) {
-            Ok(CliAction::Run(config, _)) => config,
+            Ok(CliAction::Run(config, _)) => *config,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -289,14 +289,24 @@ mod tests {
             trusted_proxy: ["10.0.0.0/8", "::1"]
                 .map(|range| range.parse().expect("a range"))
                 .to_vec(),
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         assert_eq!(parsed, expected);
+        #[cfg(feature = "tls")]
+        assert_eq!(
+            config("--tls-key k.pem --tls-cert c.pem").tls,
+            Some(TlsFiles {
+                cert: "c.pem".into(),
+                key: "k.pem".into()
+            })
+        );
         let log = LogConfig {
             level: LevelFilter::Debug,
             file: Some("chat.log".into()),
         };
         let line = "--log-level debug --log-file chat.log";
-        assert_eq!(parse(line), Ok(CliAction::Run(Config::default(), log)));
+        assert_eq!(parse(line), Ok(CliAction::Run(Box::default(), log)));
     }
 
     #[test]
@@ -335,6 +345,8 @@ mod tests {
             "--trusted-proxy localhost",
             "--trusted-proxy 10.0.0.0/33",
             "--log-level loud",
+            "--tls-cert c.pem",
+            "--tls-key k.pem",
             "--allow-origin chat.example",
             "--allow-origin https://chat.example/",
             "--no\nsense",

@@ -31,7 +31,7 @@ const RESERVED_FDS: u64 = 128;
 fn main() -> ExitCode {
     let result = match CliAction::parse(std::env::args_os().skip(1)) {
         Ok(CliAction::Print(text)) => print(&text),
-        Ok(CliAction::Run(config, log)) => run(config, &log),
+        Ok(CliAction::Run(config, log)) => run(*config, &log),
         Err(error) => {
             print_error(&error);
             return ExitCode::from(EXIT_USAGE);
