@@ -6,7 +6,7 @@ use std::net::Shutdown;
 
 use support::cases::{BINARY, CLOSE, CONTINUATION, Case, PING, TEXT, rejected, run};
 use support::raw::{fragment, frame};
-use support::{RawClient, TestServer, watchdog};
+use support::{RawClient, TestServer, config, watchdog};
 
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(CLOSE, &[&code.to_be_bytes(), reason].concat())
@@ -29,7 +29,7 @@ fn valid_close_codes_are_echoed() {
         ));
     }
     cases.push(rejected("5.5.1", "no code", &[frame(CLOSE, b"")], &[], 0).with_close_payload(b""));
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn invalid_close_codes_are_protocol_errors() {
         rejected("7.4", format!("{code}"), &[close(code, b"")], &[], 1002)
             .with_close_payload(payload)
     });
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn close_reasons_are_short_and_valid_utf8() {
             1007,
         ),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn frames_after_close_are_ignored() {
             1000,
         ),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use support::cases::{
     BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accepted, rejected, run, with_max_message,
 };
 use support::raw::{fragment, frame};
-use support::{RawClient, TestServer, watchdog};
+use support::{RawClient, TestServer, config, watchdog};
 
 #[test]
 fn fragments_become_one_message() {
@@ -89,7 +89,7 @@ fn fragments_become_one_message() {
             &[],
         ),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn misplaced_fragments_are_protocol_errors() {
             1002,
         ),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn more_than_1024_empty_fragments_violate_the_policy() {
         accepted("5.4", "1024 empty fragments, twice", &allowed, echo),
         rejected("5.4", "1025 empty fragments", &[message(1025)], &[], 1008),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 /// Sends a message in frames of `size` bytes while reading, and checks that the echo is identical.

@@ -6,7 +6,7 @@ use support::cases::{
     BINARY, CLOSE, CONTINUATION, Case, PING, PONG, TEXT, accepted, header, rejected, run,
 };
 use support::raw::{fragment, frame};
-use support::{TestServer, watchdog};
+use support::{TestServer, config, watchdog};
 
 /// The default message limit.
 const MAX_MESSAGE: usize = 65536;
@@ -31,7 +31,7 @@ fn all_lengths_round_trip() {
             &[(BINARY, &binary)],
         ));
     }
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn messages_over_the_limit_are_rejected_by_header() {
             1009,
         ),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn non_minimal_lengths_are_rejected() {
             1002,
         ),
     ];
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn reserved_bits_reserved_opcodes_and_missing_masks_are_rejected() {
         &[],
         1002,
     ));
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn pings_get_pongs_and_pongs_get_no_reply() {
         &[frame(PONG, b"a"), frame(PING, b"b")],
         &[(PONG, b"b")],
     ));
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -215,10 +215,7 @@ fn consecutive_pings_get_pongs_in_order() {
     let pings: Vec<_> = (0..10).map(|n| frame(PING, &[n])).collect();
     let numbers: Vec<[u8; 1]> = (0..10).map(|n| [n]).collect();
     let pongs: Vec<(u8, &[u8])> = numbers.iter().map(|n| (PONG, &n[..])).collect();
-    run(
-        TestServer::start().address,
-        &[accepted("5.5.2", "ten pings", &pings, &pongs)],
-    );
+    run(config(), &[accepted("5.5.2", "ten pings", &pings, &pongs)]);
 }
 
 #[test]
@@ -244,5 +241,5 @@ fn long_or_fragmented_control_frames_are_rejected() {
         fragment(CONTINUATION, true, b"b"),
     ];
     cases.push(rejected("5.5", "ping in two fragments", &two, &[], 1002));
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }

@@ -6,7 +6,7 @@ use support::cases::{
     BINARY, CONTINUATION, Case, PING, PONG, TEXT, accepted, header, rejected, run,
 };
 use support::raw::{fragment, frame};
-use support::{TestServer, watchdog};
+use support::{config, watchdog};
 
 /// Invalid byte sequences by RFC 3629.
 const INVALID: [(&str, &[u8]); 24] = [
@@ -69,7 +69,7 @@ fn texts_fragmented_at_any_byte_round_trip() {
             ));
         }
     }
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn invalid_utf8_is_rejected_whole_and_in_fragments() {
             &[(BINARY, text)],
         ));
     }
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }
 
 #[test]
@@ -123,5 +123,5 @@ fn invalid_utf8_fails_fast() {
         cases.push(rejected("8.1", title, &fragments, &[], 1007));
         cases.push(rejected("8.1", title, &second, &[(TEXT, b"good")], 1007));
     }
-    run(TestServer::start().address, &cases);
+    run(config(), &cases);
 }

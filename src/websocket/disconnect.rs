@@ -16,6 +16,10 @@ pub(crate) enum DisconnectReason {
     ClosedByPeer(Option<u16>),
     /// The connection ended or broke without a Close.
     ConnectionLost(ErrorKind),
+    /// TLS ended without the client's `close_notify`, which somebody on the way can bring about.
+    TlsTruncated,
+    /// The client violated TLS, in the words of the TLS library.
+    TlsError(String),
     /// The client violated RFC 6455.
     ProtocolError(ProtocolError),
     /// A payload length was not in its shortest form, or over 63 bits (RFC 6455, section 5.2).
@@ -79,6 +83,13 @@ impl From<Error> for DisconnectReason {
             Error::Protocol(violation) => DisconnectReason::ProtocolError(violation),
             Error::Utf8(_) => DisconnectReason::InvalidUtf8,
             Error::Capacity(_) => DisconnectReason::MessageTooBig,
+            // Without TLS, the end of the input is no error of a read, and no data is invalid for the socket.
+            Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                DisconnectReason::TlsTruncated
+            }
+            Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                DisconnectReason::TlsError(error.to_string())
+            }
             Error::Io(error) => DisconnectReason::ConnectionLost(error.kind()),
             Error::ConnectionClosed | Error::AlreadyClosed => DisconnectReason::ClosedByPeer(None),
             // The remaining errors belong to handshakes, TLS, and tungstenite's write buffer, which is not used.
@@ -95,6 +106,8 @@ impl fmt::Display for DisconnectReason {
             ClosedByPeer(None) => write!(f, "closed by the client"),
             ConnectionLost(ErrorKind::UnexpectedEof) => write!(f, "connection lost"),
             ConnectionLost(kind) => write!(f, "connection lost ({})", io::Error::from(*kind)),
+            TlsTruncated => write!(f, "connection lost (TLS ended without close_notify)"),
+            TlsError(error) => write!(f, "TLS error ({error})"),
             ProtocolError(violation) => write!(f, "protocol error ({violation})"),
             NonMinimalLength => write!(f, "protocol error (payload length not in shortest form)"),
             InvalidUtf8 => write!(f, "protocol error (text is not UTF-8)"),

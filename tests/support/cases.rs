@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::raw::{self, RawClient};
-use super::{TIMEOUT, config};
+use super::{TIMEOUT, TestServer, config};
 use threadchat::Config;
 
 /// First bytes of unfragmented frames: FIN and the opcode.
@@ -90,8 +90,18 @@ pub fn header(first: u8, field: usize, length: u64) -> Vec<u8> {
     header
 }
 
+/// Runs every case with and without TLS.
+pub fn run(config: Config, cases: &[Case]) {
+    #[cfg(feature = "tls")]
+    {
+        let server = super::tls::TunneledServer::start(config.clone());
+        run_on(server.address, cases);
+    }
+    run_on(TestServer::with_config(config).address, cases);
+}
+
 /// Runs every case on `/echo` and on `/chat`. On `/chat`, the messages that the server broadcasts are ignored.
-pub fn run(address: SocketAddr, cases: &[Case]) {
+fn run_on(address: SocketAddr, cases: &[Case]) {
     let start = Instant::now();
     let mut runs = 0;
     for case in cases {

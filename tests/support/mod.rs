@@ -4,12 +4,16 @@
 
 pub mod browser;
 pub mod cases;
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod client;
 pub mod fake_server;
 pub mod raw;
 pub mod readme;
 pub mod rng;
 pub mod server_process;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;

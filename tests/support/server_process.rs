@@ -57,7 +57,7 @@ impl ServerProcess {
         };
         let line = server.wait_for_log("listening at");
         let address = line
-            .split("ws://")
+            .split("://")
             .nth(1)
             .and_then(|rest| rest.split('/').next());
         server.address = address
