@@ -48,6 +48,8 @@ impl Browser {
                 "--disable-component-update",
                 "--disable-sync",
                 "--no-first-run",
+                // Certificates of tests are self-signed.
+                "--ignore-certificate-errors",
                 "--remote-debugging-port=0",
             ])
             .arg(format!("--user-data-dir={}", profile.display()))
@@ -96,7 +98,10 @@ impl Browser {
 
     /// Opens a page.
     pub fn open(&mut self, server: SocketAddr) -> Page {
-        let url = format!("http://{server}/");
+        self.open_url(&format!("http://{server}/"))
+    }
+
+    pub fn open_url(&mut self, url: &str) -> Page {
         let target = self.devtools.call(
             "Target.createTarget",
             json!({ "url": url, "newWindow": true }),
