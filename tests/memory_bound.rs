@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::SocketAddr;
+
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use support::cases::{CONTINUATION, PING, PONG, TEXT};
 use support::{RawClient, ServerProcess, eventually, memory_bound, raw, watchdog};
@@ -10,23 +12,42 @@ const MAX_MESSAGE: usize = 64 << 10;
 const MAX_BACKLOG: usize = 512 << 10;
 const STALLED: usize = 40;
 
+const LIMITS: [&str; 6] = [
+    "--max-message",
+    "65536",
+    "--max-backlog",
+    "524288",
+    "--ping",
+    "0",
+];
+
 #[test]
 fn hostile_clients_cannot_exceed_the_memory_bound() {
     let _watchdog = watchdog(120);
-    let backlog = MAX_BACKLOG.to_string();
-    let mut server = ServerProcess::start(&[
-        "--max-message",
-        "65536",
-        "--max-backlog",
-        &backlog,
-        "--ping",
-        "0",
-    ]);
+    let mut server = ServerProcess::start(&LIMITS);
+    let address = server.address;
+    check_bound(&mut server, address, 0);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn hostile_clients_over_tls_cannot_exceed_their_memory_bound() {
+    use support::tls::{Tunnel, client_config, server_process};
+    let _watchdog = watchdog(120);
+    let certificates = support::certificates::Certificates::new();
+    let mut server = server_process(&certificates, &LIMITS);
+    let config = client_config(&certificates, rustls::ALL_VERSIONS);
+    let tunnel = Tunnel::start(server.address, config);
+    check_bound(&mut server, tunnel.address, support::TLS_BYTES);
+}
+
+/// Connects hostile clients to this address. Each may cost `more` bytes than without TLS.
+fn check_bound(server: &mut ServerProcess, address: SocketAddr, more: usize) {
     let before = server.resident_kb();
     // These clients never read. Each has sent a fragmented message of maximum size except its last byte.
     let stalled: Vec<RawClient> = (0..STALLED)
         .map(|_| {
-            let mut client = RawClient::upgraded(server.address, "/chat");
+            let mut client = RawClient::upgraded(address, "/chat");
             set_socket_recv_buffer_size(&client.socket, 4096)
                 .expect("sockets have a receive buffer");
             client.send(&raw::fragment(TEXT, false, &vec![b'x'; MAX_MESSAGE / 2]));
@@ -37,7 +58,7 @@ fn hostile_clients_cannot_exceed_the_memory_bound() {
         .collect();
     // Each whisper has one recipient, so the queues share no memory. All clients are disconnected once their queue
     // exceeds the backlog.
-    let mut whispers = RawClient::upgraded(server.address, "/chat");
+    let mut whispers = RawClient::upgraded(address, "/chat");
     let mut reader = whispers
         .socket
         .try_clone()
@@ -63,7 +84,7 @@ fn hostile_clients_cannot_exceed_the_memory_bound() {
     }
     let (peak, bound) = (
         peak.max(server.peak_kb()),
-        memory_bound(STALLED + 1, MAX_BACKLOG, MAX_MESSAGE) / 1024,
+        (memory_bound(STALLED + 1, MAX_BACKLOG, MAX_MESSAGE) + (STALLED + 1) * more) / 1024,
     );
     println!("{before} KiB before, peak {peak} KiB, bound {bound} KiB");
     assert!(peak < bound, "peak {peak} KiB, bound {bound} KiB");

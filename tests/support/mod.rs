@@ -77,6 +77,9 @@ pub fn raise_nofile_limit() {
 /// The kernel's memory for a client that does not read, in bytes.
 pub const KERNEL_BYTES: usize = 640 << 10;
 
+/// The memory of TLS for one client in bytes, documented beside the formula.
+pub const TLS_BYTES: usize = 128 << 10;
+
 /// Computes the documented upper bound of the memory of process and kernel with this many hostile clients. All sizes are
 /// in bytes.
 pub fn memory_bound(clients: usize, max_backlog: usize, max_message: usize) -> usize {
