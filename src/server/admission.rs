@@ -200,8 +200,8 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let mut peer = stream.peer();
     let deadline = Instant::now() + HEADER_READ_TIMEOUT;
     #[cfg(feature = "tls")]
-    if let Err(refusal) = tls_handshake::accept(stream, deadline) {
-        return shared.refusals.log(peer, &refusal);
+    if !tls_handshake::accept(stream, deadline, &shared.refusals) {
+        return;
     }
     let response = match read_head(stream, deadline) {
         Ok((request, already_read)) => {

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Instant;
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, RefusalLog};
 use crate::http::head::read_head;
 use crate::http::response::HttpResponse;
 use crate::net::Stream;
@@ -12,35 +12,37 @@ use crate::net::Stream;
 const HANDSHAKE: u8 = 0x16;
 
 /// Completes the handshake of a client with TLS, and does nothing without TLS. Waits for the client until the deadline. A
-/// client that sends HTTP without TLS gets a response that says where to go.
-///
-/// # Errors
-///
-/// The handshake failed, and the client is to be disconnected.
-pub(super) fn accept(stream: &Stream, deadline: Instant) -> Result<(), Refusal> {
+/// client that sends HTTP without TLS gets a response that says where to go. Returns whether a request can follow.
+pub(super) fn accept(stream: &Stream, deadline: Instant, refusals: &RefusalLog) -> bool {
     if !stream.is_encrypted() {
-        return Ok(());
+        return true;
     }
-    match stream.peek(deadline) {
-        Ok(Some(HANDSHAKE)) => {}
+    let peer = stream.peer();
+    let refusal = match stream.peek(deadline) {
+        Ok(Some(HANDSHAKE)) => match stream.complete_handshake(deadline) {
+            Ok(()) => return true,
+            Err(error) => Refusal::TlsHandshake(explain(&error)),
+        },
         Ok(Some(_)) => {
             redirect(stream, deadline);
-            return Err(Refusal::PlainOnTlsPort);
+            Refusal::PlainOnTlsPort
         }
-        Ok(None) => return Err(failed(&ErrorKind::UnexpectedEof.into())),
-        Err(error) => return Err(failed(&error)),
-    }
-    stream
-        .complete_handshake(deadline)
-        .map_err(|error| failed(&error))
+        // Browsers connect in advance and disconnect if they need no connection.
+        Ok(None) | Err(_) => {
+            log::debug!("{peer} disconnected without a handshake");
+            return false;
+        }
+    };
+    refusals.log(peer, &refusal);
+    false
 }
 
-fn failed(error: &io::Error) -> Refusal {
-    Refusal::TlsHandshake(match error.kind() {
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
         ErrorKind::UnexpectedEof => "the client disconnected".into(),
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => "the client took too long".into(),
+        ErrorKind::TimedOut => "the client took too long".into(),
         _ => error.to_string(),
-    })
+    }
 }
 
 /// Answers HTTP without TLS.
