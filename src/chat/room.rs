@@ -19,6 +19,10 @@ const NAME_RESERVATION: Duration = Duration::from_secs(30);
 /// The largest number of reserved names. Beyond it the oldest reservation ends.
 const MAX_RESERVED_NAMES: usize = 1000;
 
+/// The largest number of names that are reserved for one address. Beyond it its oldest reservation ends, so that one that
+/// is slow on purpose neither blocks many names nor ends the reservations of others.
+const MAX_RESERVED_PER_ADDRESS: usize = 10;
+
 /// A name that is reserved for an address.
 struct Reservation {
     /// The name in lower case.
@@ -107,6 +111,11 @@ impl Room {
         let (name, address) = (user.name.to_ascii_lowercase(), user.address);
         self.reservations
             .retain(|reservation| reservation.name != name);
+        let own = |reservation: &Reservation| reservation.address == address;
+        if self.reservations.iter().filter(|other| own(other)).count() == MAX_RESERVED_PER_ADDRESS {
+            let oldest = self.reservations.iter().position(own);
+            oldest.and_then(|index| self.reservations.remove(index));
+        }
         if self.reservations.len() == MAX_RESERVED_NAMES {
             self.reservations.pop_front();
         }

@@ -31,7 +31,11 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
 fn is_harmless(text: &str) -> bool {
     is_free_of(text, |byte| !matches!(byte, b' '..=b'~'))
         || is_free_of(text, |byte| {
-            byte < b' ' || matches!(byte, 0x7f | 0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xe3 | 0xef | 0xf3)
+            byte < b' '
+                || matches!(
+                    byte,
+                    0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1 | 0xe2 | 0xe3 | 0xef | 0xf0 | 0xf3
+                )
         })
 }
 
@@ -66,9 +70,9 @@ fn characters(text: &str) -> impl Iterator<Item = (char, Option<char>)> + '_ {
             c if is_invisible(c) => None,
             c => Some(c),
         };
-        let kept = kept.filter(|c| !c.is_whitespace() || spaces < MAX_SPACES);
+        let kept = kept.filter(|&c| !is_blank(c) || spaces < MAX_SPACES);
         if let Some(kept) = kept {
-            spaces = if kept.is_whitespace() { spaces + 1 } else { 0 };
+            spaces = if is_blank(kept) { spaces + 1 } else { 0 };
             tags = match kept {
                 '\u{1f3f4}' => 0,
                 '\u{e0020}'..='\u{e007e}' => tags + 1,
@@ -78,6 +82,11 @@ fn characters(text: &str) -> impl Iterator<Item = (char, Option<char>)> + '_ {
         }
         (typed, kept)
     })
+}
+
+/// Matches spaces of every width, and the Braille pattern without dots.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{2800}'
 }
 
 /// Unicode's line and paragraph separators are not control characters, but break lines all the same.
@@ -91,19 +100,29 @@ fn is_bidi_control(c: char) -> bool {
 }
 
 fn is_variation_selector(c: char) -> bool {
-    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+    matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Matches other characters without a glyph: soft hyphen, zero-width spaces, joiners, invisible operators, tags.
+/// Matches other characters without a glyph: Unicode's Default_Ignorable_Code_Point, such as the soft hyphen, zero-width
+/// spaces, joiners, fillers, invisible operators and tags, and the marks of annotations.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180e}'
             | '\u{200b}'..='\u{200d}'
             | '\u{2060}'..='\u{2065}'
             | '\u{206a}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{feff}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -180,6 +199,10 @@ mod tests {
                 "a 1❤\u{fe0f}",
             ),
             ("a\u{e0068}\u{e0069}\u{e0100}🏴b\u{e0068}", "a🏴b"),
+            (
+                "a\u{34f}\u{3164}\u{115f}\u{ffa0}\u{17b4}\u{1d173}b\u{e0fff}",
+                "ab",
+            ),
         ];
         for (typed, kept) in cases {
             assert_eq!(sanitize(typed), kept, "{typed:?}");
@@ -195,6 +218,11 @@ mod tests {
             ("    ", "   "),
             ("a\n\n\n\n\nb", "a   b"),
             ("a \u{200b} \u{200b} \u{200b} b", "a   b"),
+            ("a   \u{34f}   \u{34f}   b", "a   b"),
+            (
+                "a\u{2800}\u{2800}\u{2800}\u{2800} b",
+                "a\u{2800}\u{2800}\u{2800}b",
+            ),
             (
                 "a\u{a0}\u{3000}\u{2003}\u{1680} b",
                 "a\u{a0}\u{3000}\u{2003}b",

@@ -328,13 +328,32 @@ fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
 }
 
 #[test]
-fn reserved_names_are_bounded() {
-    let mut recorder = Recorder::default();
-    for id in 0..MAX_RESERVED_NAMES as u64 + 5 {
-        recorder.join(id, Some(&format!("name{id}")));
-        recorder.room.reserve_name(id, Instant::now());
-        recorder.leave(id);
+fn reserved_names_are_bounded_in_total_and_for_each_address() {
+    let mut room = Room::default();
+    let now = Instant::now();
+    let mut reserve = |id: u64, host: u32| {
+        let address = IpAddr::V4(Ipv4Addr::from_bits(host));
+        room.join(id, Some(&format!("name{id}")), address, now);
+        room.reserve_name(id, now);
+        room.leave(id);
+        room.reservations.len()
+    };
+    reserve(0, 1);
+    for id in 1..50 {
+        let most = 1 + MAX_RESERVED_PER_ADDRESS;
+        assert_eq!(reserve(id, 2), most.min(1 + id as usize));
     }
-    assert_eq!(recorder.room.reservations.len(), MAX_RESERVED_NAMES);
-    assert_eq!(recorder.room.reservations[0].name, "name5");
+    for id in 50..2 * MAX_RESERVED_NAMES as u64 {
+        assert!(reserve(id, id as u32) <= MAX_RESERVED_NAMES);
+    }
+    let mut room = Room::default();
+    // One address cannot end the reservation of another.
+    for id in 0..100 {
+        let address = IpAddr::V4(Ipv4Addr::from_bits(u32::from(id > 0)));
+        room.join(id, Some(&format!("name{id}")), address, now);
+        room.reserve_name(id, now);
+        room.leave(id);
+    }
+    assert_eq!(room.reservations[0].name, "name0");
+    assert_eq!(room.reservations.len(), 1 + MAX_RESERVED_PER_ADDRESS);
 }
