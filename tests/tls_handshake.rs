@@ -54,7 +54,16 @@ fn only_clients_without_http_1_1_are_refused() {
             socket: socket.expect("the server listens"),
             tls: client(&config),
         };
-        assert_eq!(client.try_handshake().is_ok(), is_accepted, "{protocols:?}");
+        let alert = match client.try_handshake() {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let expected = if is_accepted {
+            ""
+        } else {
+            "received fatal alert: NoApplicationProtocol"
+        };
+        assert_eq!(alert, expected, "{protocols:?}");
     }
     server.wait_for_log("TLS handshake failed: peer doesn't support any known protocol");
 }

@@ -127,12 +127,14 @@ impl Tls {
     }
 
     /// Appends records to `sealed`: what rustls has to send, then up to [`MAX_SEALED`] bytes of `plaintext`. Returns the
-    /// number of bytes of `plaintext` that they hold.
+    /// number of bytes of `plaintext` that they hold. After an error of the peer the last record is an alert: `plaintext`
+    /// is discarded, and the thread that reads ends the connection.
     pub(crate) fn seal(&self, plaintext: &[u8], sealed: &mut Vec<u8>) -> io::Result<usize> {
         let connection = &mut self.lock().connection;
-        let taken = connection.writer().write(plaintext)?;
+        // Fails only after an error of the peer, even without bytes.
+        let taken = connection.writer().write(plaintext);
         write_records(connection, sealed)?;
-        Ok(taken)
+        Ok(taken.unwrap_or(plaintext.len()))
     }
 
     /// Appends `close_notify` to `sealed`, which is the last record. Does nothing if it was sealed before.

@@ -1,5 +1,6 @@
 //! Clients of a server with TLS.
 
+use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use threadchat::config::TlsFiles;
 use threadchat::net::Stream;
 
 use super::certificates::{self, Certificates};
-use super::{ServerProcess, TIMEOUT, TestServer};
+use super::{ServerProcess, TIMEOUT, TestServer, eventually, raw};
 
 /// Returns a configuration with this certificate.
 pub fn with_tls(config: Config, certificates: &Certificates) -> Config {
@@ -69,17 +70,31 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// Connects and completes the handshake.
-    pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsClient {
+    /// Connects and leaves the handshake to the caller.
+    pub fn begin(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsClient {
         let socket = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server listens");
+        socket.set_nodelay(true).expect("TCP has the option");
         socket
             .set_read_timeout(Some(TIMEOUT))
             .expect("the timeout is not zero");
-        let mut client = TlsClient {
+        TlsClient {
             socket,
             tls: client(config),
-        };
+        }
+    }
+
+    /// Connects and completes the handshake.
+    pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsClient {
+        let mut client = TlsClient::begin(address, config);
         client.try_handshake().expect("the handshake succeeds");
+        client
+    }
+
+    /// Connects a chat client and reads its greeting.
+    pub fn join(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsClient {
+        let mut client = TlsClient::connect(address, config);
+        client.send(raw::handshake("/chat", "").as_bytes());
+        client.read_until("users here.");
         client
     }
 
@@ -105,6 +120,78 @@ impl TlsClient {
         records
     }
 
+    /// Returns the records that TLS has to send by itself.
+    pub fn own_records(&mut self) -> Vec<u8> {
+        let mut records = Vec::new();
+        while self.tls.wants_write() {
+            let written = self.tls.write_tls(&mut records);
+            written.expect("a vector takes everything");
+        }
+        records
+    }
+
+    /// Waits until the server has read all that was sent.
+    pub fn wait_until_read(&self) {
+        let port = |address: io::Result<SocketAddr>| address.expect("it is connected").port();
+        let (server, client) = (port(self.socket.peer_addr()), port(self.socket.local_addr()));
+        let socket = format!(":{server:04X} 0100007F:{client:04X} 01");
+        eventually("the server has read everything", || {
+            let table = fs::read_to_string("/proc/net/tcp").expect("Linux has this file");
+            let line = table.lines().find(|line| line.contains(&socket));
+            line.is_none_or(|line| line.contains(":00000000 "))
+        });
+    }
+
+    /// Reads this many bytes.
+    pub fn read_exact(&mut self, length: usize) -> Vec<u8> {
+        let mut received = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match self.tls.reader().read(&mut received[filled..]) {
+                Ok(read) if read > 0 => filled += read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let read = self.tls.read_tls(&mut self.socket).expect("no reset");
+                    assert!(read > 0, "the connection ended after {filled} bytes");
+                    self.tls.process_new_packets().expect("valid records");
+                }
+                other => panic!("{other:?} after {filled} bytes"),
+            }
+        }
+        received
+    }
+
+    /// Reads records up to the end of the connection, which is allowed to be a reset.
+    pub fn read_to_end(&mut self) -> Result<End, rustls::Error> {
+        let mut bytes = Vec::new();
+        let is_reset = self.socket.read_to_end(&mut bytes).is_err();
+        let mut records = Vec::new();
+        let mut rest = bytes.as_slice();
+        while let [kind, _, _, high, low, after @ ..] = rest {
+            let length = usize::from(*high) << 8 | usize::from(*low);
+            records.push((*kind, length));
+            rest = &after[length..];
+        }
+        let mut plaintext = Vec::new();
+        let mut rest = bytes.as_slice();
+        let has_close_notify = loop {
+            match self.tls.reader().read_to_end(&mut plaintext) {
+                Ok(_) => break true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let read = self.tls.read_tls(&mut rest);
+                    read.expect("the plaintext before was read");
+                    self.tls.process_new_packets()?;
+                }
+                Err(_) => break false,
+            }
+        };
+        Ok(End {
+            records,
+            plaintext,
+            has_close_notify,
+            is_reset,
+        })
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         let records = self.records(bytes);
         self.socket.write_all(&records).expect("the server reads");
@@ -128,6 +215,15 @@ impl TlsClient {
         }
         text
     }
+}
+
+/// What a connection carried up to its end.
+pub struct End {
+    /// The type and the length of each record.
+    pub records: Vec<(u8, usize)>,
+    pub plaintext: Vec<u8>,
+    pub has_close_notify: bool,
+    pub is_reset: bool,
 }
 
 /// Accepts plain connections and passes them on to a server with TLS, so that every client of the tests can be a TLS client.
