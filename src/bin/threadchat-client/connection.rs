@@ -125,6 +125,9 @@ impl fmt::Display for ConnectError {
                     StatusCode::SERVICE_UNAVAILABLE => {
                         write!(f, ": the server is full, try again later")
                     }
+                    StatusCode::TOO_MANY_REQUESTS => {
+                        write!(f, ": too many connections or joins from your address")
+                    }
                     StatusCode::OK | StatusCode::NOT_FOUND => {
                         write!(f, ": no chat at {path}; threadchat serves it at /chat")
                     }

@@ -92,7 +92,14 @@ impl InputThread {
             let text = String::from_utf8_lossy(&line);
             match input::parse(text.trim_end_matches(['\r', '\n'])) {
                 Input::Quit => return Ok(()),
-                Input::Print(event) => print(&event)?,
+                Input::Print(event) => {
+                    // The server's answers to the lines before come first.
+                    if self.wait_until_delivered().is_err() {
+                        return Ok(());
+                    }
+                    in_flight = 0;
+                    print(&event)?;
+                }
                 Input::Send(command) => {
                     if self.command_sender.send(&command, None).is_err() {
                         return Ok(());
