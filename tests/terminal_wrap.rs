@@ -32,7 +32,12 @@ fn continuation_lines_of_a_message_are_indented() {
     tcsetwinsize(&side, size).expect("the size is valid");
     let duplicate = || side.try_clone().expect("a descriptor is free");
     let mut child = Command::new(env!("CARGO_BIN_EXE_threadchat-client"))
-        .args(["--name", "al", &format!("ws://{}/chat", server.address)])
+        .args([
+            "--no-time",
+            "--name",
+            "al",
+            &format!("ws://{}/chat", server.address),
+        ])
         .envs([("TERM", "xterm"), ("NO_COLOR", "1")])
         .stdin(duplicate())
         .stdout(duplicate())

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
-use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL, ServerEvent};
+use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL};
 use tungstenite::client::{IntoClientRequest, client_with_config};
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::http::{HeaderValue, StatusCode};
@@ -21,6 +21,7 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 use tungstenite::{HandshakeError, Message};
 
 use crate::cli::ServerUrl;
+use crate::received::Received;
 
 /// Time limit to connect to one of the server's addresses, and time limit of each read and write of the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -273,12 +274,12 @@ impl Connection {
     }
 
     /// Waits for the next event from the server. Skips messages that are not events of this version's protocol.
-    pub fn next_event(&mut self) -> Result<ServerEvent<'static>, Disconnected> {
+    pub fn next_event(&mut self) -> Result<Received, Disconnected> {
         loop {
             match self.websocket.read() {
                 Ok(Message::Text(text)) => {
-                    if let Ok(event) = serde_json::from_str(&text) {
-                        return Ok(event);
+                    if let Ok(received) = serde_json::from_str(&text) {
+                        return Ok(received);
                     }
                 }
                 // If the queue is full of earlier pongs, this pong can be left out (RFC 6455, section 5.5.3).

@@ -2,19 +2,28 @@
 //!
 //! - [`cli`]: the command line
 //! - [`connection`]: one WebSocket connection and its writer thread
+//! - [`received`]: an event as it arrived
 //! - [`input`]: typed lines as commands
+//! - [`names`], [`completion`]: the users' names, and Tab
+//! - [`clock`]: local time
 //! - [`render`]: server events as lines of text
 //! - [`filter`]: stdin to the chat, and the chat to stdout
 //! - [`printer`]: prints lines above the line being edited
-//! - [`terminal`]: line editing, and a connection that is restored after a loss
+//! - [`editor`]: the keys and completions of the line editor
+//! - [`terminal`]: editing and sending, and a connection that is restored after a loss
 
 #![forbid(unsafe_code)]
 
 mod cli;
+mod clock;
+mod completion;
 mod connection;
+mod editor;
 mod filter;
 mod input;
+mod names;
 mod printer;
+mod received;
 mod render;
 mod terminal;
 
@@ -48,8 +57,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn run(action: CliAction) -> Result<()> {
     let result = match action {
         CliAction::Print(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
-        CliAction::Run(url, name) => match terminal::Terminal::open() {
-            Some(terminal) => terminal.run(url, name),
+        CliAction::Run(url, name, show_times) => match terminal::Terminal::open() {
+            Some(terminal) => terminal.run(url, name, show_times),
             None => filter::run(&url, name.as_deref()),
         },
     };
