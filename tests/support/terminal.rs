@@ -5,12 +5,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -20,7 +21,7 @@ pub const UP: &str = "\x1b[A";
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
 
-/// The terminal client on a pseudo-terminal of 24 rows and 80 columns.
+/// The terminal client on a pseudo-terminal of 24 rows, and of 80 columns unless a test asks for others.
 pub struct Terminal {
     child: Child,
     keys: File,
@@ -36,19 +37,17 @@ impl Terminal {
     }
 
     pub fn start_with(args: &[&str], environment: &[(&str, &str)]) -> Terminal {
+        Terminal::start_wide(args, environment, 80)
+    }
+
+    pub fn start_wide(args: &[&str], environment: &[(&str, &str)], columns: u16) -> Terminal {
         let keys =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal is free");
         grantpt(&keys).expect("the pseudo-terminal is ours");
         unlockpt(&keys).expect("the pseudo-terminal is ours");
         let side = ioctl_tiocgptpeer(&keys, OpenptFlags::RDWR | OpenptFlags::NOCTTY);
         let side: OwnedFd = side.expect("the other side opens");
-        let size = Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&side, size).expect("the size is valid");
+        set_columns(&side, columns);
         let duplicate = || side.try_clone().expect("a descriptor is free");
         let child = Command::new(env!("CARGO_BIN_EXE_threadchat-client"))
             .args(args)
@@ -94,6 +93,13 @@ impl Terminal {
             .expect("the terminal is open");
     }
 
+    /// Changes the width. The client receives no signal from a terminal that does not control it, so this sends one.
+    pub fn resize(&mut self, columns: u16) {
+        set_columns(&self.keys, columns);
+        let id = Pid::from_child(&self.child);
+        kill_process(id, Signal::WINCH).expect("the client is our child");
+    }
+
     pub fn output(&self) -> String {
         let output = self.output.lock().expect("the lock is not poisoned");
         String::from_utf8_lossy(&output).into_owned()
@@ -130,6 +136,16 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn set_columns(terminal: &impl AsFd, columns: u16) {
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(terminal, size).expect("the size is valid");
 }
 
 pub fn url(address: SocketAddr) -> String {

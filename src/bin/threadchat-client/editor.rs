@@ -1,5 +1,7 @@
 //! The line editor: completion on Tab, Ctrl-C that clears a draft, and the draft's rows when the window changes.
 
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustyline::completion::Completer;
@@ -14,7 +16,8 @@ use rustyline::{
 
 use crate::completion::{self, Completion};
 use crate::names::KnownNames;
-use crate::printer::MessagePrinter;
+use crate::printer::{self, MessagePrinter};
+use crate::resize;
 
 pub type LineEditor = Editor<EditorHelper, DefaultHistory>;
 
@@ -54,8 +57,28 @@ impl ConditionalEventHandler for ClearDraft {
 
 /// The part of the editor that knows the chat.
 pub struct EditorHelper {
-    pub names: SharedNames,
-    pub printer: MessagePrinter,
+    names: SharedNames,
+    printer: MessagePrinter,
+    prompt: String,
+    /// The line as last drawn, and the width of the terminal at that time, which is 0 for a new line.
+    drawn: RefCell<(String, usize)>,
+}
+
+impl EditorHelper {
+    pub fn new(names: SharedNames, printer: MessagePrinter) -> EditorHelper {
+        EditorHelper {
+            names,
+            printer,
+            prompt: String::new(),
+            drawn: RefCell::default(),
+        }
+    }
+
+    /// Takes the prompt of the next line.
+    pub fn start_line(&mut self, prompt: &str) {
+        self.prompt = prompt.to_owned();
+        self.drawn.take();
+    }
 }
 
 impl Completer for EditorHelper {
@@ -81,6 +104,24 @@ impl Completer for EditorHelper {
 
 impl Hinter for EditorHelper {
     type Hint = String;
+
+    /// Gives no hint. rustyline calls this before each time it draws the line, also when the window has changed.
+    fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<String> {
+        let columns = printer::columns();
+        let (drawn, old_columns) = self.drawn.replace((line.to_owned(), columns));
+        // The line has changed if a key is the reason for drawing it.
+        if drawn == line && old_columns != columns && old_columns > 0 {
+            let text = [&self.prompt, line].concat();
+            let cursor = self.prompt.len() + cursor;
+            let output = resize::erase_draft(&text, cursor, old_columns, columns);
+            let mut stdout = io::stdout();
+            // rustyline meets the same error when it draws the line.
+            let _ = stdout
+                .write_all(output.as_bytes())
+                .and_then(|()| stdout.flush());
+        }
+        None
+    }
 }
 
 impl Highlighter for EditorHelper {}

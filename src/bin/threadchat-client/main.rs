@@ -9,6 +9,7 @@
 //! - [`render`]: server events as lines of text
 //! - [`filter`]: stdin to the chat, and the chat to stdout
 //! - [`printer`]: prints lines above the line being edited
+//! - [`resize`]: the draft's rows when the window's width changes
 //! - [`editor`]: the keys and completions of the line editor
 //! - [`terminal`]: editing and sending, and a connection that is restored after a loss
 
@@ -25,6 +26,7 @@ mod names;
 mod printer;
 mod received;
 mod render;
+mod resize;
 mod terminal;
 
 use std::error::Error;

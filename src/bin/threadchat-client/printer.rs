@@ -127,6 +127,10 @@ impl MessagePrinter {
 
 /// Wraps lines at the terminal's current width.
 fn wrap(lines: &str) -> String {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    render::wrap(lines, size.map_or(0, |size| size.ws_col.into()))
+    render::wrap(lines, columns())
+}
+
+/// Returns the terminal's current width, or 0 if it is unknown.
+pub fn columns() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col.into())
 }

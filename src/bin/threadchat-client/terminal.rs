@@ -95,10 +95,8 @@ impl Terminal {
         shared.state().command_sender = Some(connection.command_sender());
         let printer = MessagePrinter::start(self.printer, Renderer::from_env(show_times))?;
         let names = SharedNames::default();
-        self.editor.set_helper(Some(EditorHelper {
-            names: names.clone(),
-            printer: printer.clone(),
-        }));
+        let helper = EditorHelper::new(names.clone(), printer.clone());
+        self.editor.set_helper(Some(helper));
         let (done_sender, done) = bounded(0);
         let event_loop = EventLoop {
             shared: Arc::clone(&shared),
@@ -119,6 +117,9 @@ impl Terminal {
             // A prompt on the screen does not change: a name that arrives later appears in the next prompt.
             let prompt = format!("{}> ", shared.wait_for_name(name_revision));
             name_revision = 0;
+            if let Some(helper) = self.editor.helper_mut() {
+                helper.start_line(&prompt);
+            }
             printer.flush();
             let typed = match self.editor.readline(&prompt) {
                 Ok(typed) => typed,
