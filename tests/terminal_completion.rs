@@ -21,8 +21,15 @@ fn join_after(names: &[&str]) -> (TestServer, Vec<Client>, Terminal) {
         client.recv_text();
         client
     };
-    let clients = names.iter().map(connect).collect();
-    let terminal = Terminal::join(server.address, "me");
+    let mut clients: Vec<Client> = names.iter().map(connect).collect();
+    let mut terminal = Terminal::join(server.address, "me");
+    // The list of users, for which the client asked before, arrives before the action.
+    terminal.type_in("/me waves\r");
+    terminal.wait_for("[me]\x1b[0m waves");
+    terminal.wait_for("me> ");
+    for client in &mut clients {
+        recv_text_from(client, "[me] waves");
+    }
     (server, clients, terminal)
 }
 
