@@ -102,7 +102,7 @@ fn wider_window_keeps_the_messages_above_a_long_draft() {
     let draft = "0123456789".repeat(13);
     display.terminal.type_in(&draft);
     display.expect(&rows(&messages, &draft, 40));
-    for (width, message) in [(41, "four"), (80, "five"), (100, "six"), (130, "seven")] {
+    for (width, message) in [(100, "four"), (111, "five"), (134, "six"), (200, "seven")] {
         display.resize(width);
         display.expect(&rows(&messages, &draft, width.into()));
         bob.send_text(message);

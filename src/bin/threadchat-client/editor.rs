@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustyline::completion::Completer;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
@@ -36,7 +36,8 @@ impl SharedNames {
 pub fn open() -> Option<LineEditor> {
     let config = Config::builder()
         .auto_add_history(true)
-        .color_mode(ColorMode::Disabled)
+        // Nothing is coloured, but without colours rustyline does not call the highlighter.
+        .color_mode(ColorMode::Enabled)
         // Completes a single candidate at once. The other type shows no messages until the next key.
         .completion_type(CompletionType::List)
         .build();
@@ -124,6 +125,12 @@ impl Hinter for EditorHelper {
     }
 }
 
-impl Highlighter for EditorHelper {}
+impl Highlighter for EditorHelper {
+    /// Lets a draft of several rows be drawn as a whole with each key. Otherwise it contains the line break that rustyline
+    /// writes after a full row, and a terminal that wraps lines anew does not join its rows.
+    fn highlight_char(&self, line: &str, _: usize, _: CmdKind) -> bool {
+        resize::is_long(&[&self.prompt, line].concat(), printer::columns())
+    }
+}
 impl Validator for EditorHelper {}
 impl Helper for EditorHelper {}

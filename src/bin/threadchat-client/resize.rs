@@ -9,9 +9,14 @@ use unicode_width::UnicodeWidthChar;
 /// the cursor down so that the editor clears only empty rows. Terminals that do not wrap anew keep the old rows; on these,
 /// and in a narrower window, the beginning of the draft can stay on the screen, but no message is lost.
 pub fn erase_draft(text: &str, cursor: usize, old_columns: usize, columns: usize) -> String {
-    let old_cursor_row = last_row(&text[..cursor], old_columns);
-    let old_rows = last_row(text, old_columns);
-    let first_row = old_cursor_row.min(last_row(&text[..cursor], columns));
+    let before_cursor = &text[..cursor];
+    let (old_cursor_row, old_column) = position(before_cursor, old_columns);
+    let (old_rows, _) = position(text, old_columns);
+    let (row, column) = position(before_cursor, columns);
+    let is_full = |column| column == 0 && cursor == text.len() && !text.ends_with('\n');
+    // After a full row the editor writes a line break, which the terminal keeps, and otherwise there is none.
+    let cursor_row = row.saturating_sub(is_full(column).into()) + usize::from(is_full(old_column));
+    let first_row = old_cursor_row.min(cursor_row);
     // Up to the first row, erase to the end of the screen.
     up(first_row) + "\r\x1b[J" + &"\n".repeat(old_rows) + &up(old_rows - old_cursor_row)
 }
@@ -23,8 +28,13 @@ fn up(rows: usize) -> String {
     }
 }
 
-/// Returns the row of the cursor after the text. A full row moves it to the next one.
-fn last_row(text: &str, columns: usize) -> usize {
+/// Returns true for a text of several rows.
+pub fn is_long(text: &str, columns: usize) -> bool {
+    position(text, columns).0 > 0
+}
+
+/// Returns the row and column of the cursor after the text. A full row moves it to the next one.
+fn position(text: &str, columns: usize) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);
     for c in text.chars() {
         let width = match c {
@@ -41,7 +51,10 @@ fn last_row(text: &str, columns: usize) -> usize {
             (row, column) = (row + 1, width);
         }
     }
-    row + usize::from(column == columns)
+    if column == columns {
+        (row, column) = (row + 1, 0);
+    }
+    (row, column)
 }
 
 #[cfg(test)]
@@ -62,7 +75,7 @@ mod tests {
             ("e\u{301}".repeat(9).as_str(), 10, 0),
             ("1234\t\t", 10, 1),
         ] {
-            assert_eq!(last_row(text, columns), row, "{text:?}");
+            assert_eq!(position(text, columns).0, row, "{text:?}");
         }
     }
 
@@ -72,5 +85,12 @@ mod tests {
         assert_eq!(erase_draft(&text, 35, 10, 20), "\x1b[1A\r\x1b[J\n\n\n");
         assert_eq!(erase_draft(&text, 35, 20, 10), "\x1b[1A\r\x1b[J\n");
         assert_eq!(erase_draft(&text, 12, 10, 20), "\r\x1b[J\n\n\n\x1b[2A");
+        // The cursor is below three full rows, and then below two.
+        assert_eq!(
+            erase_draft(&text[..30], 30, 10, 20),
+            "\x1b[2A\r\x1b[J\n\n\n"
+        );
+        // The row of the cursor becomes full.
+        assert_eq!(erase_draft(&text[..20], 20, 15, 20), "\r\x1b[J\n");
     }
 }
