@@ -83,7 +83,7 @@ impl Display {
 /// Returns the rows of these messages and a draft at this width.
 fn rows(messages: &[&str], draft: &str, width: usize) -> Vec<String> {
     let messages = messages.iter().map(|&message| message.to_owned());
-    let line: Vec<char> = format!("al> {draft}").chars().collect();
+    let line: Vec<char> = format!("al> {draft}").trim_end().chars().collect();
     let draft = line.chunks(width).map(|row| row.iter().collect());
     messages.chain(draft).collect()
 }
@@ -99,6 +99,7 @@ fn wider_window_keeps_the_messages_above_a_long_draft() {
         bob.send_text(message);
     }
     messages.extend(["[user1]: one", "[user1]: two", "[user1]: three"]);
+    display.expect(&rows(&messages, "", 40));
     let draft = "0123456789".repeat(13);
     display.terminal.type_in(&draft);
     display.expect(&rows(&messages, &draft, 40));
