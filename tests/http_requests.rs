@@ -194,7 +194,6 @@ fn malformed_requests_get_400() {
         b"GET /chat HTTP/1.1\r\n: no name\r\n\r\n",
         b"GET /chat HTTP/1.1\r\nHost: a\rb\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
         &random,
     ];
     for request in cases {

@@ -4,140 +4,13 @@
 #![cfg(feature = "client")]
 
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
-use support::{TIMEOUT, TestServer, config, eventually, fake_server, watchdog};
+use support::{TestServer, config, fake_server, watchdog};
+use terminal::{CTRL_C, CTRL_D, Terminal, UP, url};
 use threadchat::Config;
 use tungstenite::Message;
-
-const UP: &str = "\x1b[A";
-const CTRL_C: &str = "\x03";
-const CTRL_D: &str = "\x04";
-
-struct Terminal {
-    child: Child,
-    keys: File,
-    /// Every byte written to the terminal.
-    output: Arc<Mutex<Vec<u8>>>,
-    /// Offset in the output where the next `wait_for` starts to search.
-    searched: usize,
-}
-
-impl Terminal {
-    fn start(args: &[&str]) -> Terminal {
-        Terminal::start_with(args, &[("TERM", "xterm")])
-    }
-
-    fn start_with(args: &[&str], environment: &[(&str, &str)]) -> Terminal {
-        let keys =
-            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal is free");
-        grantpt(&keys).expect("the pseudo-terminal is ours");
-        unlockpt(&keys).expect("the pseudo-terminal is ours");
-        let side = ioctl_tiocgptpeer(&keys, OpenptFlags::RDWR | OpenptFlags::NOCTTY);
-        let side: OwnedFd = side.expect("the other side opens");
-        let size = Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&side, size).expect("the size is valid");
-        let duplicate = || side.try_clone().expect("a descriptor is free");
-        let child = Command::new(env!("CARGO_BIN_EXE_threadchat-client"))
-            .args(args)
-            .env_remove("NO_COLOR")
-            .envs(environment.iter().copied())
-            .stdin(duplicate())
-            .stdout(duplicate())
-            .stderr(duplicate())
-            .spawn()
-            .expect("the client starts");
-        let keys = File::from(keys);
-        let mut screen = keys.try_clone().expect("a descriptor is free");
-        let output = Arc::new(Mutex::new(Vec::new()));
-        let written = Arc::clone(&output);
-        thread::spawn(move || {
-            let mut part = [0; 4096];
-            // Reading fails when the client has closed its side.
-            while let Ok(n @ 1..) = screen.read(&mut part) {
-                written
-                    .lock()
-                    .expect("the lock is not poisoned")
-                    .extend_from_slice(&part[..n]);
-            }
-        });
-        Terminal {
-            child,
-            keys,
-            output,
-            searched: 0,
-        }
-    }
-
-    /// Starts a client in the chat of this server with this name.
-    fn join(address: SocketAddr, name: &str) -> Terminal {
-        let mut terminal = Terminal::start(&["--name", name, &url(address)]);
-        terminal.wait_for(&format!("{name}> "));
-        terminal
-    }
-
-    fn type_in(&mut self, keys: &str) {
-        self.keys
-            .write_all(keys.as_bytes())
-            .expect("the terminal is open");
-    }
-
-    fn output(&self) -> String {
-        let output = self.output.lock().expect("the lock is not poisoned");
-        String::from_utf8_lossy(&output).into_owned()
-    }
-
-    /// Waits until the terminal shows this text, after everything that was waited for before.
-    fn wait_for(&mut self, text: &str) {
-        let end = Instant::now() + TIMEOUT;
-        loop {
-            let output = self.output();
-            if let Some(at) = output[self.searched..].find(text) {
-                self.searched += at + text.len();
-                return;
-            }
-            let rest = &output[self.searched..];
-            assert!(Instant::now() < end, "{text:?} is not in {rest:?}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn wait_for_exit(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the client exits", || {
-            status = self.child.try_wait().expect("the client is our child");
-            status.is_some()
-        });
-        status.expect("the client has exited")
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // The client can have exited already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("ws://{address}/chat")
-}
 
 #[test]
 fn prompt_shows_the_own_name_and_follows_a_rename() {
@@ -247,6 +120,8 @@ fn hostile_events_never_control_the_terminal() {
             r#"{"type":"whisper","from":"HOSTILE","to":"HOSTILE","text":"HOSTILE"}"#,
             r#"{"type":"joined","name":"HOSTILE","users":1}"#,
             r#"{"type":"renamed","from":"HOSTILE","to":"HOSTILE"}"#,
+            // The client does not show the first list, for which it asked itself.
+            r#"{"type":"who","names":["HOSTILE"],"users":1}"#,
             r#"{"type":"who","names":["HOSTILE"],"users":1}"#,
             r#"{"type":"help","text":"HOSTILE"}"#,
             r#"{"type":"error","text":"HOSTILE last event"}"#,

@@ -68,12 +68,6 @@ fn output_is_the_plain_text_dialect() {
     plain.send_text("/w bob psst");
     assert_eq!(filter.read_line(), "[user1 whispers]: psst");
 
-    // The server answers the first line; the filter answers the second itself, without waiting for the server.
-    filter.write("/dance\n");
-    assert_eq!(
-        filter.read_line(),
-        "* There is no command /dance. /help lists those there are."
-    );
     filter.write("/help");
     filter.input = None;
     let lines = filter.read_to_end();
@@ -108,6 +102,26 @@ fn unknown_command_is_sent_to_the_server_and_its_answer_is_printed() {
     filter.input = None;
     assert_eq!(filter.wait(), success());
     server.join().expect("the server's assertions hold");
+}
+
+/// The server answers the first line of each pair, the filter the second one itself.
+#[test]
+fn answers_and_refusals_are_in_the_order_of_the_lines() {
+    let _watchdog = watchdog(60);
+    let server = TestServer::start();
+    let mut filter = Filter::start(&[&url(server.address)]);
+    filter.write(&"/dance\n/nick\nhello\n/w bob\n".repeat(50));
+    filter.input = None;
+    let lines = filter.read_to_end();
+    assert!(lines[0].starts_with("You are connected!"), "{lines:?}");
+    let answers = [
+        "* There is no command /dance. /help lists those there are.",
+        "* That needs a name: /nick NAME",
+        "[user0]: hello",
+        "* That needs a text: /whisper bob TEXT",
+    ];
+    assert_eq!(lines[1..], answers.repeat(50));
+    assert_eq!(filter.wait(), success());
 }
 
 #[test]

@@ -53,6 +53,19 @@ fn failed_connection_gives_a_one_line_error() {
     assert_eq!(code, Some(1));
     assert!(error.contains("503") && error.contains("full"), "{error}");
     drop(client);
+
+    let limited = TestServer::with_config(Config {
+        max_per_address: Some(1),
+        ..config()
+    });
+    let _client = Client::join(limited.address);
+    let (code, error) = Filter::fail(&[&url(limited.address)]);
+    assert_eq!(code, Some(1));
+    assert!(
+        error.ends_with("429 Too Many Requests: too many connections or joins from your address"),
+        "{error}"
+    );
+
     server.shutdown().expect("the server stops");
     let (code, error) = Filter::fail(&[&url(address)]);
     assert_eq!(code, Some(1));

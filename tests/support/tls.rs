@@ -133,7 +133,10 @@ impl TlsClient {
     /// Waits until the server has read all that was sent.
     pub fn wait_until_read(&self) {
         let port = |address: io::Result<SocketAddr>| address.expect("it is connected").port();
-        let (server, client) = (port(self.socket.peer_addr()), port(self.socket.local_addr()));
+        let (server, client) = (
+            port(self.socket.peer_addr()),
+            port(self.socket.local_addr()),
+        );
         let socket = format!(":{server:04X} 0100007F:{client:04X} 01");
         eventually("the server has read everything", || {
             let table = fs::read_to_string("/proc/net/tcp").expect("Linux has this file");

@@ -11,18 +11,22 @@ use tungstenite::http::Uri;
 const HELP: &str = "\
 threadchat-client, a chat client for the terminal
 
-Usage: threadchat-client [--name NAME] [--ca FILE] [URL]
+Usage: threadchat-client [--name NAME] [--ca FILE] [--no-time] [URL]
 
   URL            address of the chat, ws:// or wss:// [ws://localhost:8080/chat]
   --name NAME    user name to request
   --ca FILE      certificates in PEM format to trust, in place of the system's
+  --no-time      print no times before the lines
   --help         print this text
   --version      print the version
 
 Every line is sent to all users, except lines that begin with /: these are
-commands, and /help lists them. Ctrl-D leaves the chat. If stdin or stdout is
-not a terminal, the client is a filter: it sends the lines of its input and
-prints the lines it receives, until the input ends.
+commands, and /help lists them. Tab completes commands and names. Ctrl-C clears
+the line, Ctrl-D or Ctrl-C on an empty line leaves the chat. Each line of a
+pasted text is sent as a message of its own, after Enter.
+If stdin or stdout is not a terminal, the client is a filter: it sends the lines
+of its input and prints the lines it receives, without times, until the input
+ends. Environment: TZ is the time zone; NO_COLOR switches colours off.
 Exit code 0: left; 1: no connection, or connection lost; 2: invalid arguments.
 ";
 
@@ -31,8 +35,8 @@ const DEFAULT_URL: &str = "ws://localhost:8080/chat";
 /// The action that the command line selects.
 #[derive(Debug, PartialEq)]
 pub enum CliAction {
-    /// Chat on this server, requesting this name.
-    Run(ServerUrl, Option<String>),
+    /// Chat on this server, requesting this name, with or without times before the lines.
+    Run(ServerUrl, Option<String>, bool),
     /// Print this text to stdout.
     Print(String),
 }
@@ -72,7 +76,7 @@ impl CliAction {
     /// Parses the arguments, which do not include the program's name.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
         let mut parser = Parser::from_args(args);
-        let (mut url, mut name, mut ca) = (None, None, None);
+        let (mut url, mut name, mut ca, mut show_times) = (None, None, None, true);
         while let Some(arg) = parser.next()? {
             match arg {
                 Arg::Long("name") => {
@@ -82,6 +86,7 @@ impl CliAction {
                     name = Some(requested);
                 }
                 Arg::Long("ca") => ca = Some(PathBuf::from(parser.value()?)),
+                Arg::Long("no-time") => show_times = false,
                 Arg::Value(value) if url.is_none() => url = Some(value.string()?),
                 Arg::Long("help") | Arg::Short('h') => return Ok(CliAction::Print(HELP.into())),
                 Arg::Long("version") | Arg::Short('V') => {
@@ -96,7 +101,7 @@ impl CliAction {
         if ca.is_some() && !url.is_tls {
             return Err(UsageError("--ca is for wss:// only".into()));
         }
-        Ok(CliAction::Run(ServerUrl { ca, ..url }, name))
+        Ok(CliAction::Run(ServerUrl { ca, ..url }, name, show_times))
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
 
     fn parse_run(line: &str) -> (ServerUrl, Option<String>) {
         match parse(line) {
-            Ok(CliAction::Run(url, name)) => (url, name),
+            Ok(CliAction::Run(url, name, _)) => (url, name),
             other => panic!("{line}: {other:?}"),
         }
     }

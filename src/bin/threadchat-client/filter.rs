@@ -12,6 +12,7 @@ use crate::Result;
 use crate::cli::ServerUrl;
 use crate::connection::{CommandSender, Connection, Disconnected};
 use crate::input::{self, Input};
+use crate::received::Received;
 use crate::render::{self, OwnName};
 
 /// Longest input line in bytes, so that input without line breaks does not exhaust the memory. Servers accept far less.
@@ -50,8 +51,11 @@ pub fn run(url: &ServerUrl, name: Option<&str>) -> Result<()> {
     loop {
         match connection.next_event() {
             // The input thread waits for at most one of these at a time.
-            Ok(ServerEvent::Help { .. }) => drop(help_received.try_send(())),
-            Ok(mut event) => {
+            Ok(Received {
+                event: ServerEvent::Help { .. },
+                ..
+            }) => drop(help_received.try_send(())),
+            Ok(Received { mut event, .. }) => {
                 own_name.update(&mut event);
                 print(&event)?;
             }
@@ -92,7 +96,16 @@ impl InputThread {
             let text = String::from_utf8_lossy(&line);
             match input::parse(text.trim_end_matches(['\r', '\n'])) {
                 Input::Quit => return Ok(()),
-                Input::Print(event) => print(&event)?,
+                // Only `parse_lines` returns it.
+                Input::Clear => {}
+                Input::Print(event) => {
+                    // The server's answers to the lines before come first.
+                    if self.wait_until_delivered().is_err() {
+                        return Ok(());
+                    }
+                    in_flight = 0;
+                    print(&event)?;
+                }
                 Input::Send(command) => {
                     if self.command_sender.send(&command, None).is_err() {
                         return Ok(());

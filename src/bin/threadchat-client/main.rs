@@ -1,22 +1,35 @@
 //! A chat client for the terminal, which is a filter where there is no terminal.
 //!
 //! - [`cli`]: the command line
+//! - [`connect`]: the socket, with TLS or without
+//! - `tls`: the server's certificate, and what is wrong with it
 //! - [`connection`]: one WebSocket connection and its writer thread
+//! - [`received`]: an event as it arrived
 //! - [`input`]: typed lines as commands
+//! - [`names`], [`completion`]: the users' names, and Tab
+//! - [`clock`]: local time
 //! - [`render`]: server events as lines of text
 //! - [`filter`]: stdin to the chat, and the chat to stdout
 //! - [`printer`]: prints lines above the line being edited
-//! - [`terminal`]: line editing, and a connection that is restored after a loss
-//! - `tls`: certificates of the server, and what is wrong with them
+//! - [`resize`]: the draft's rows when the window's width changes
+//! - [`editor`]: the keys and completions of the line editor
+//! - [`terminal`]: editing and sending, and a connection that is restored after a loss
 
 #![forbid(unsafe_code)]
 
 mod cli;
+mod clock;
+mod completion;
+mod connect;
 mod connection;
+mod editor;
 mod filter;
 mod input;
+mod names;
 mod printer;
+mod received;
 mod render;
+mod resize;
 mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
@@ -51,8 +64,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn run(action: CliAction) -> Result<()> {
     let result = match action {
         CliAction::Print(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
-        CliAction::Run(url, name) => match terminal::Terminal::open() {
-            Some(terminal) => terminal.run(url, name),
+        CliAction::Run(url, name, show_times) => match terminal::Terminal::open() {
+            Some(terminal) => terminal.run(url, name, show_times),
             None => filter::run(&url, name.as_deref()),
         },
     };

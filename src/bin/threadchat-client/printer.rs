@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::ExternalPrinter;
 use threadchat::protocol::ServerEvent;
 
+use crate::clock;
 use crate::render::{self, Renderer};
 
 /// Capacity of the queue to the printer thread, in items. Each print redraws the edited line, so the thread prints all
@@ -40,7 +41,7 @@ pub struct TerminalClosed;
 
 impl MessagePrinter {
     /// Starts the printer thread.
-    pub fn start(mut printer: Printer) -> io::Result<MessagePrinter> {
+    pub fn start(mut printer: Printer, renderer: Renderer) -> io::Result<MessagePrinter> {
         let (queue, queued) = bounded(QUEUE_CAPACITY);
         let print_loop = move || {
             for first in &queued {
@@ -59,14 +60,18 @@ impl MessagePrinter {
         thread::Builder::new()
             .name("printer".into())
             .spawn(print_loop)?;
-        let renderer = Renderer::from_env();
         Ok(MessagePrinter { queue, renderer })
     }
 
-    /// Prints an event above the line being edited. Blocks while the terminal is slower than the server. The event loop
+    /// Prints an event of this time above the line being edited. Blocks while the terminal is slower than the server. The event loop
     /// then stops reading, so the server queues events for this client, up to its limit.
-    pub fn print(&self, event: &ServerEvent<'_>, own_name: &str) -> Result<(), TerminalClosed> {
-        match self.renderer.lines(event, own_name) {
+    pub fn print(
+        &self,
+        event: &ServerEvent<'_>,
+        own_name: &str,
+        time: u64,
+    ) -> Result<(), TerminalClosed> {
+        match self.renderer.lines(event, own_name, time) {
             lines if lines.is_empty() => Ok(()),
             lines => self.enqueue(lines),
         }
@@ -74,7 +79,14 @@ impl MessagePrinter {
 
     /// Prints a line about the client's own state above the line being edited.
     pub fn notice(&self, text: &str) -> Result<(), TerminalClosed> {
-        self.enqueue(self.renderer.notice(text))
+        self.enqueue(self.renderer.notice(text, clock::now()))
+    }
+
+    /// Prints words above the line being edited, for the user to choose. The editing thread calls this, for which the
+    /// printer thread can be waiting, so the words are left out if the queue is full.
+    pub fn try_print_choice(&self, words: &[String]) {
+        let lines = wrap(&self.renderer.choice(words));
+        let _ = self.queue.try_send(Queued::Lines(lines));
     }
 
     fn enqueue(&self, lines: String) -> Result<(), TerminalClosed> {
@@ -86,7 +98,16 @@ impl MessagePrinter {
     /// Prints an event while no line is being edited. Only the editing thread calls this. It must not wait for the
     /// printer thread, which can be waiting for the next prompt.
     pub fn print_inline(&self, event: &ServerEvent<'_>) -> io::Result<()> {
-        io::stdout().write_all(wrap(&self.renderer.lines(event, "")).as_bytes())
+        let lines = self.renderer.lines(event, "", clock::now());
+        io::stdout().write_all(wrap(&lines).as_bytes())
+    }
+
+    /// Clears the screen while no line is being edited.
+    pub fn clear_screen(&self) -> io::Result<()> {
+        // Cursor to the first column of the first row, erase from there.
+        let mut stdout = io::stdout();
+        stdout.write_all(b"\x1b[H\x1b[J")?;
+        stdout.flush()
     }
 
     /// Waits until queued lines have been printed, so that they precede the next prompt. rustyline can't distinguish a
@@ -106,6 +127,10 @@ impl MessagePrinter {
 
 /// Wraps lines at the terminal's current width.
 fn wrap(lines: &str) -> String {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    render::wrap(lines, size.map_or(0, |size| size.ws_col.into()))
+    render::wrap(lines, columns())
+}
+
+/// Returns the terminal's current width, or 0 if it is unknown.
+pub fn columns() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col.into())
 }

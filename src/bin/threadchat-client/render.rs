@@ -5,6 +5,8 @@ use threadchat::protocol::plain;
 use threadchat::text::sanitize;
 use unicode_width::UnicodeWidthChar;
 
+use crate::clock::Clock;
+
 /// The name that the server gave this client.
 #[derive(Default)]
 pub struct OwnName {
@@ -37,27 +39,34 @@ pub fn plain_lines(event: &ServerEvent<'_>) -> Vec<String> {
 }
 
 /// Renders events for a terminal.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Renderer {
     pub colours: bool,
+    /// `None` prints no times.
+    pub clock: Option<Clock>,
 }
 
 const BOLD: &str = "1";
 const FAINT: &str = "2";
 const YELLOW: &str = "33";
 const MAGENTA: &str = "35";
+const BOLD_CYAN: &str = "1;36";
+
+/// The most words that a choice lists.
+const MAX_CHOICE: usize = 100;
 
 impl Renderer {
     /// Uses colours unless `NO_COLOR` is set (<https://no-color.org>).
-    pub fn from_env() -> Renderer {
+    pub fn from_env(show_times: bool) -> Renderer {
         Renderer {
             colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            clock: show_times.then(Clock::from_env),
         }
     }
 
     /// Returns the event's lines, each with its line break. Unlike the plain-text dialect, they announce joins and leaves.
-    /// Own messages have no lines, because they are visible where they were typed.
-    pub fn lines(self, event: &ServerEvent<'_>, own_name: &str) -> String {
+    /// Own messages have no lines, because they are visible where they were typed. Answers to a command have no time.
+    pub fn lines(&self, event: &ServerEvent<'_>, own_name: &str, time: u64) -> String {
         let mut text = String::new();
         match event {
             ServerEvent::Message { from, .. } if from == own_name => {}
@@ -65,17 +74,23 @@ impl Renderer {
                 let name = sanitize(name);
                 let line =
                     format!("You are {name}. Users here: {users}. /help lists the commands.");
-                text += &self.notice(&line);
+                text += &self.notice(&line, time);
             }
             ServerEvent::Joined { name, users } => {
-                text += &self.notice(&format!("{name} joined. Users here: {users}."));
+                text += &self.notice(&format!("{name} joined. Users here: {users}."), time);
             }
             ServerEvent::Left { name, users } => {
-                text += &self.notice(&format!("{name} left. Users here: {users}."));
+                text += &self.notice(&format!("{name} left. Users here: {users}."), time);
+            }
+            ServerEvent::Who { .. } | ServerEvent::Help { .. } | ServerEvent::Error { .. } => {
+                for line in plain_lines(event) {
+                    text += &self.line(event, &line, own_name);
+                }
             }
             _ => {
                 for line in plain_lines(event) {
-                    text += &self.line(event, &line);
+                    text += &self.time(time);
+                    text += &self.line(event, &line, own_name);
                 }
             }
         }
@@ -83,12 +98,37 @@ impl Renderer {
     }
 
     /// Returns a line that no user sent.
-    pub fn notice(self, text: &str) -> String {
-        self.paint(FAINT, &format!("* {}", sanitize(text)), "")
+    pub fn notice(&self, text: &str, time: u64) -> String {
+        self.time(time) + &self.paint(FAINT, &format!("* {}", sanitize(text)), "")
     }
 
-    fn line(self, event: &ServerEvent<'_>, line: &str) -> String {
+    /// Returns a line with words to choose from.
+    pub fn choice(&self, words: &[String]) -> String {
+        let listed = words.len().min(MAX_CHOICE);
+        let more = match words.len() - listed {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let words = words[..listed].join(" ");
+        self.paint(FAINT, &format!("* {words}{more}"), "")
+    }
+
+    /// Returns the time of day with a space, or nothing without a clock.
+    fn time(&self, time: u64) -> String {
+        match &self.clock {
+            Some(clock) if self.colours => format!("\x1b[{FAINT}m{}\x1b[0m ", clock.format(time)),
+            Some(clock) => clock.format(time) + " ",
+            None => String::new(),
+        }
+    }
+
+    fn line(&self, event: &ServerEvent<'_>, line: &str, own_name: &str) -> String {
         match event {
+            ServerEvent::Message { from, text } | ServerEvent::Action { from, text }
+                if from != own_name && mentions(text, own_name) =>
+            {
+                self.paint(BOLD_CYAN, line, "")
+            }
             ServerEvent::Message { .. } | ServerEvent::Action { .. } => {
                 let end = line.find(']').map_or(0, |end| end + 1);
                 self.paint(BOLD, &line[..end], &line[end..])
@@ -99,13 +139,25 @@ impl Renderer {
         }
     }
 
-    fn paint(self, colour: &str, painted: &str, rest: &str) -> String {
+    fn paint(&self, colour: &str, painted: &str, rest: &str) -> String {
         if self.colours {
             format!("\x1b[{colour}m{painted}\x1b[0m{rest}\n")
         } else {
             format!("{painted}{rest}\n")
         }
     }
+}
+
+/// Returns true if the name is a word of the text, in any case.
+fn mentions(text: &str, name: &str) -> bool {
+    let is_part_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    !name.is_empty()
+        && text.match_indices(&name).any(|(at, _)| {
+            let (before, rest) = text.split_at(at);
+            let after = &rest[name.len()..];
+            !before.ends_with(is_part_of_name) && !after.starts_with(is_part_of_name)
+        })
 }
 
 /// The indent of a continuation line. Without it, the end of a wrapped text could look like a line of its own.
@@ -155,6 +207,11 @@ mod tests {
 
     const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\r\n\u{202e}";
 
+    fn renderer(colours: bool) -> Renderer {
+        let clock = Some(Clock::from_env());
+        Renderer { colours, clock }
+    }
+
     /// Returns one event of every type, with this text in every text field.
     fn every_event(text: &str) -> Vec<ServerEvent<'_>> {
         let text = || text.into();
@@ -201,9 +258,9 @@ mod tests {
 
     #[test]
     fn lines_never_control_the_terminal() {
-        let renderer = Renderer { colours: false };
+        let renderer = renderer(false);
         for event in every_event(HOSTILE) {
-            let lines = renderer.lines(&event, "me");
+            let lines = renderer.lines(&event, "me", 0);
             assert!(!lines.is_empty(), "{event:?}");
             for line in lines.lines().map(str::to_owned).chain(plain_lines(&event)) {
                 assert!(
@@ -216,16 +273,33 @@ mod tests {
 
     #[test]
     fn colours_leave_the_text_unchanged() {
-        for event in every_event("abc") {
+        let events = every_event("me abc");
+        // Users with the second name are mentioned.
+        for (event, own_name) in events
+            .iter()
+            .flat_map(|event| [(event, "al"), (event, "me")])
+        {
             let [plain, coloured] =
-                [false, true].map(|colours| Renderer { colours }.lines(&event, "me"));
+                [false, true].map(|colours| renderer(colours).lines(event, own_name, 0));
             assert_ne!(plain, coloured);
             let mut bare = coloured.replace("\x1b[0m", "");
-            for colour in [BOLD, FAINT, YELLOW, MAGENTA] {
+            for colour in [BOLD, FAINT, YELLOW, MAGENTA, BOLD_CYAN] {
                 bare = bare.replace(&format!("\x1b[{colour}m"), "");
             }
             assert_eq!(bare, plain);
         }
+    }
+
+    #[test]
+    fn mention_is_the_name_as_a_word() {
+        for text in ["al", "hi AL!", "@al: x", "x,al", "alx al", "(al)"] {
+            assert!(mentions(text, "al"), "{text}");
+        }
+        for text in ["", "also", "real", "al-x", "al_", "al2", "user"] {
+            assert!(!mentions(text, "al"), "{text}");
+        }
+        assert!(mentions("日本 Ü", "ü") && !mentions("Üb", "ü"));
+        assert!(!mentions("nobody has a name", ""));
     }
 
     #[test]

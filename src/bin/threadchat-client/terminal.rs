@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use rustyline::error::ReadlineError;
-use rustyline::history::DefaultHistory;
-use rustyline::{ColorMode, Config, Editor};
 use threadchat::protocol::{ClientCommand, ServerEvent};
 use threadchat::text::{MAX_NAME_LEN, sanitize};
 
 use crate::Result;
 use crate::cli::ServerUrl;
+use crate::clock;
 use crate::connection::{CLOSE_TIMEOUT, CommandSender, Connection, Disconnected, SendError};
+use crate::editor::{self, EditorHelper, LineEditor, SharedNames};
 use crate::input::{self, Input};
 use crate::printer::{MessagePrinter, Printer, TerminalClosed};
-use crate::render::OwnName;
+use crate::received::Received;
+use crate::render::{OwnName, Renderer};
 
 /// Delay before the first attempt to reconnect. Each further attempt doubles the delay.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A terminal on stdin and stdout, ready for line editing.
 pub struct Terminal {
-    editor: Editor<(), DefaultHistory>,
+    editor: LineEditor,
     printer: Printer,
 }
 
@@ -82,21 +83,20 @@ impl Terminal {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
         }
-        let config = Config::builder()
-            .auto_add_history(true)
-            .color_mode(ColorMode::Disabled)
-            .build();
-        let mut editor = Editor::with_config(config).ok()?;
+        let mut editor = editor::open()?;
         let printer = Box::new(editor.create_external_printer().ok()?);
         Some(Terminal { editor, printer })
     }
 
     /// Chats until the user leaves.
-    pub fn run(mut self, url: ServerUrl, name: Option<String>) -> Result<()> {
+    pub fn run(mut self, url: ServerUrl, name: Option<String>, show_times: bool) -> Result<()> {
         let connection = Connection::open(&url, name.as_deref())?;
         let shared = Arc::new(Shared::default());
         shared.state().command_sender = Some(connection.command_sender());
-        let printer = MessagePrinter::start(self.printer)?;
+        let printer = MessagePrinter::start(self.printer, Renderer::from_env(show_times))?;
+        let names = SharedNames::default();
+        let helper = EditorHelper::new(names.clone(), printer.clone());
+        self.editor.set_helper(Some(helper));
         let (done_sender, done) = bounded(0);
         let event_loop = EventLoop {
             shared: Arc::clone(&shared),
@@ -104,6 +104,8 @@ impl Terminal {
             url,
             requested_name: name,
             own_name: OwnName::default(),
+            names,
+            awaits_names: false,
             _done: done_sender,
         };
         thread::Builder::new()
@@ -115,10 +117,13 @@ impl Terminal {
             // A prompt on the screen does not change: a name that arrives later appears in the next prompt.
             let prompt = format!("{}> ", shared.wait_for_name(name_revision));
             name_revision = 0;
+            if let Some(helper) = self.editor.helper_mut() {
+                helper.start_line(&prompt);
+            }
             printer.flush();
             let typed = match self.editor.readline(&prompt) {
                 Ok(typed) => typed,
-                // Ctrl-D, Ctrl-C.
+                // Ctrl-D, and Ctrl-C on an empty line.
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
                     printer.print_inline(&ServerEvent::Error {
@@ -128,9 +133,9 @@ impl Terminal {
                 }
                 Err(error) => return Err(error.into()),
             };
-            // Pasted input can have several lines.
-            for line in typed.lines().filter(|line| !line.trim().is_empty()) {
-                match input::parse(line) {
+            for input in input::parse_lines(&typed) {
+                match input {
+                    Input::Clear => printer.clear_screen()?,
                     Input::Quit => break 'editing,
                     Input::Print(event) => printer.print_inline(&event)?,
                     Input::Send(command) => {
@@ -191,6 +196,9 @@ struct EventLoop {
     /// The name to request when reconnecting: that of `--name`, then the last one to which the user was renamed.
     requested_name: Option<String>,
     own_name: OwnName,
+    names: SharedNames,
+    /// The next list of users answers this client, which asked for the names, and not its user.
+    awaits_names: bool,
     /// Dropped when the thread ends.
     _done: Sender<()>,
 }
@@ -240,10 +248,13 @@ impl EventLoop {
         connection: &mut Connection,
     ) -> std::result::Result<Disconnected, TerminalClosed> {
         loop {
-            let mut event = match connection.next_event() {
-                Ok(event) => event,
+            let Received { mut event, time } = match connection.next_event() {
+                Ok(received) => received,
                 Err(reason) => return Ok(reason),
             };
+            if self.learn_names(&event, connection) {
+                continue;
+            }
             let previous_name = self.own_name.name.clone();
             self.own_name.update(&mut event);
             let own_rename =
@@ -251,7 +262,8 @@ impl EventLoop {
             if own_rename {
                 self.requested_name = Some(self.own_name.name.clone());
             }
-            self.printer.print(&event, &self.own_name.name)?;
+            let time = time.unwrap_or_else(clock::now);
+            self.printer.print(&event, &self.own_name.name, time)?;
 
             let mut state = self.shared.state();
             match &event {
@@ -271,6 +283,21 @@ impl EventLoop {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Keeps the names up to date, and asks for those of the users who joined before. Returns true for the answer.
+    fn learn_names(&mut self, event: &ServerEvent<'_>, connection: &Connection) -> bool {
+        self.names.lock().update(event);
+        match event {
+            ServerEvent::Welcome { .. } => {
+                let who = ClientCommand::Who {};
+                let sent = connection.command_sender().send(&who, Some(Duration::ZERO));
+                self.awaits_names = sent.is_ok();
+                false
+            }
+            ServerEvent::Who { .. } => std::mem::take(&mut self.awaits_names),
+            _ => false,
         }
     }
 
