@@ -181,7 +181,7 @@ fn malformed_requests_get_400() {
     let _watchdog = watchdog(120);
     let server = TestServer::start();
     let random: Vec<u8> = (0..=255).cycle().skip(7).step_by(3).take(500).collect();
-    let cases: [&[u8]; 14] = [
+    let cases: [&[u8]; 13] = [
         b"garbage\r\n\r\n",
         b"\0\0\0\0",
         b"GET\r\n\r\n",
