@@ -16,8 +16,8 @@ pub const MAX_MESSAGE_LIMIT: usize = 256 << 20;
 pub const MAX_LISTEN_BACKLOG: u32 = 65535;
 
 /// The stack of each thread that serves a client, in bytes. It is address space, of which only touched pages become
-/// memory, and small enough for thousands of threads in the 3 GiB of a 32-bit board. JSON of the deepest permitted nesting
-/// takes under 96 KiB of it, and several times that without optimization (`tests/json.rs`).
+/// memory, and small enough for thousands of threads in the 3 GiB of a 32-bit board. Without optimization, frames are several
+/// times larger.
 pub(crate) const CLIENT_STACK_SIZE: usize = if cfg!(debug_assertions) {
     1 << 20
 } else {

@@ -288,11 +288,9 @@ fn deep_nesting_does_not_overflow_the_stack() {
         for (open, close) in [(r#"{"a":"#, "}"), ("[", "]")] {
             let nested = open.repeat(depth) + "1" + &close.repeat(depth);
             json.send_text(&format!(r#"{{"x":{nested},"type":"who"}}"#));
+            // A field that no command has is skipped, however deep it is.
             match next_event(&mut json) {
-                ServerEvent::Who { users: 1, .. } => assert!(depth < 128, "{depth}"),
-                ServerEvent::Error { text } => {
-                    assert!(depth > 100 && text.contains("recursion"), "{depth}: {text}")
-                }
+                ServerEvent::Who { users: 1, .. } => {}
                 other => panic!("{depth}: {other:?}"),
             }
         }

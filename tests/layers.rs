@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("server", "http connection chat outbound net config"),
     ("http", "chat protocol net config text"),
     ("connection", "chat protocol outbound net websocket config"),
-    ("chat", "protocol outbound websocket config text"),
+    ("chat", "protocol outbound net websocket config text"),
     ("protocol", "websocket text"),
     ("outbound", "net websocket config"),
     ("net", "config text"),

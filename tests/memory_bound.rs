@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use support::cases::{CONTINUATION, PING, PONG, TEXT};
-use support::{RawClient, ServerProcess, eventually, memory_bound, raw, watchdog};
+use support::{Client, RawClient, ServerProcess, eventually, memory_bound, raw, watchdog};
 
 const MAX_MESSAGE: usize = 64 << 10;
 const MAX_BACKLOG: usize = 512 << 10;
@@ -145,4 +145,21 @@ fn announced_lengths_allocate_nothing_in_advance() {
     let each = (server.resident_kb() - before) / clients.len();
     println!("{each} KiB per client");
     assert!(each < 128, "{each} KiB per client");
+}
+
+#[test]
+fn fields_that_no_command_has_take_no_memory() {
+    const LENGTH: usize = 8 << 20;
+    let _watchdog = watchdog(120);
+    let server = ServerProcess::start(&["--max-message", &(2 * LENGTH).to_string()]);
+    let mut client = Client::json(server.address, "/chat");
+    let before = server.peak_kb();
+    client.send_text(&format!(
+        r#"{{"x":[0{}],"type":"who"}}"#,
+        ",0".repeat(LENGTH / 2)
+    ));
+    client.recv_until(|text| text.starts_with(r#"{"type":"who""#));
+    let more = (server.peak_kb() - before) * 1024;
+    println!("{more} bytes for a message of {LENGTH}");
+    assert!(more < 4 * LENGTH, "{more}");
 }

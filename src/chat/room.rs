@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::event::ConnectionId;
+use crate::net::forwarded::counted_address;
 use crate::protocol::{ClientCommand, ServerEvent, help};
 use crate::text::{NameError, excerpt, sanitize, validate_name};
 
@@ -23,7 +24,7 @@ const MAX_RESERVED_NAMES: usize = 1000;
 /// is slow on purpose neither blocks many names nor ends the reservations of others.
 const MAX_RESERVED_PER_ADDRESS: usize = 10;
 
-/// A name that is reserved for an address.
+/// A name that is reserved for an address, or for a /64 of IPv6.
 struct Reservation {
     /// The name in lower case.
     name: String,
@@ -108,7 +109,8 @@ impl Room {
         let Some(user) = user.filter(|user| validate_name(&user.name).is_ok()) else {
             return;
         };
-        let (name, address) = (user.name.to_ascii_lowercase(), user.address);
+        let name = user.name.to_ascii_lowercase();
+        let address = counted_address(user.address);
         self.reservations
             .retain(|reservation| reservation.name != name);
         let own = |reservation: &Reservation| reservation.address == address;
@@ -135,9 +137,9 @@ impl Room {
         {
             self.reservations.pop_front();
         }
-        self.reservations
-            .iter()
-            .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
+        self.reservations.iter().any(|other| {
+            other.address != counted_address(address) && other.name.eq_ignore_ascii_case(name)
+        })
     }
 
     /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason.

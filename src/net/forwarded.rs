@@ -1,6 +1,6 @@
 //! The address of a client behind a reverse proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::config::AddressRange;
 
@@ -33,6 +33,14 @@ fn parse_entry(entry: &[u8]) -> Option<IpAddr> {
     let address = entry.parse::<IpAddr>().ok();
     let address = address.or_else(|| Some(entry.parse::<SocketAddr>().ok()?.ip()))?;
     Some(address.to_canonical())
+}
+
+/// Returns the address as which a client is counted: an IPv6 client has a whole /64.
+pub(crate) fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
+        address => address,
+    }
 }
 
 #[cfg(test)]

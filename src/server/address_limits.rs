@@ -1,22 +1,15 @@
 //! The limits of each address: open WebSockets, and how often one is opened. Plain logic without I/O.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::refusal::Refusal;
 use crate::config::{JOIN_BURST, JOIN_INTERVAL};
+use crate::net::forwarded::counted_address;
 
 /// The smallest table that is searched for entries to drop.
 const MIN_PRUNED_ENTRIES: usize = 256;
-
-/// Returns the address as which a client is counted: an IPv6 client has a whole /64.
-pub(super) fn counted_address(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
-        address => address,
-    }
-}
 
 struct Entry {
     /// The number of open WebSockets, if it is limited.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use super::address_limits::counted_address;
+use crate::net::forwarded::counted_address;
 
 /// Pending handshakes of type `T`.
 pub(super) struct Pending<T> {

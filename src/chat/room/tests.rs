@@ -357,3 +357,17 @@ fn reserved_names_are_bounded_in_total_and_for_each_address() {
     assert_eq!(room.reservations[0].name, "name0");
     assert_eq!(room.reservations.len(), 1 + MAX_RESERVED_PER_ADDRESS);
 }
+
+#[test]
+fn a_reservation_is_for_a_whole_ipv6_network() {
+    let mut room = Room::default();
+    let now = Instant::now();
+    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+    room.join(0, Some("ann"), address("2001:db8::1"), now);
+    room.reserve_name(0, now);
+    room.leave(0);
+    room.join(1, Some("ann"), address("2001:db8:0:1::1"), now);
+    assert_eq!(room.name(1), Some("user1"));
+    room.join(2, Some("ann"), address("2001:db8::2"), now);
+    assert_eq!(room.name(2), Some("ann"));
+}
