@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use support::cases::PING;
 use support::certificates::Certificates;
 use support::tls::{TlsClient, Tunnel, client_config, server_process};
@@ -71,8 +70,6 @@ fn key_updates_without_reading_exceed_the_backlog() {
     let mut server = server_process(&certificates, &["--ping", "0"]);
     let config = client_config(&certificates, &[&rustls::version::TLS13]);
     let mut client = TlsClient::join(server.address, &config);
-    let set = set_socket_recv_buffer_size(&client.socket, 4096);
-    set.expect("sockets have a receive buffer");
     // The server replies to each update, and refuses many of them without data in between.
     let mut sender = client.socket.try_clone().expect("it can be cloned");
     let mut update_and_ping = || {

@@ -16,7 +16,7 @@ use support::{Client, watchdog};
 
 #[test]
 fn reloading_under_load_loses_no_connection() {
-    const RELOADS: usize = 200;
+    const RELOADS: usize = 1000;
     let _watchdog = watchdog(120);
     let pairs = [Certificates::new(), Certificates::new()];
     let in_use = Certificates::new();
