@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,9 @@ use support::{ServerProcess, eventually, raw, watchdog};
 const ALERT: u8 = 21;
 const APPLICATION_DATA: u8 = 23;
 
-/// Checks that a Close with this code is followed by `close_notify`, and that by the end of the connection.
-fn assert_end(client: &mut TlsClient, code: u16) {
+/// Checks that a Close with this code is followed by `close_notify`, and that by the end of the connection. Returns all that
+/// was received.
+fn assert_end(client: &mut TlsClient, code: u16) -> Vec<u8> {
     let version = client.tls.protocol_version();
     let end = client.read_to_end().expect("valid records");
     let is_close = |first: &u8| *first == CLOSE;
@@ -37,6 +39,7 @@ fn assert_end(client: &mut TlsClient, code: u16) {
     assert!(alert.contains(last), "{version:?}: {:?}", end.records);
     let is_data = |record: &(u8, usize)| record.0 == APPLICATION_DATA;
     assert!(!before.is_empty() && before.iter().all(is_data));
+    end.plaintext
 }
 
 #[test]
@@ -70,6 +73,28 @@ fn every_close_is_followed_by_close_notify_and_the_end() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+#[test]
+fn a_half_closed_client_receives_its_messages_and_the_close() {
+    let _watchdog = watchdog(60);
+    let certificates = Certificates::new();
+    let server = server_process(&certificates, &[]);
+    for version in rustls::ALL_VERSIONS.iter().cycle().take(40) {
+        let config = client_config(&certificates, &[version]);
+        let mut client = TlsClient::join(server.address, &config);
+        let last_words = raw::frame(TEXT, b"last words").repeat(20);
+        let close = raw::frame(CLOSE, &1000_u16.to_be_bytes());
+        let mut records = client.records(&[last_words, close].concat());
+        client.tls.send_close_notify();
+        records.extend(client.own_records());
+        client.socket.write_all(&records).expect("the server reads");
+        let ended = client.socket.shutdown(Shutdown::Write);
+        ended.expect("the connection is open");
+        let plaintext = assert_end(&mut client, 1000);
+        let text = String::from_utf8_lossy(&plaintext);
+        assert_eq!(text.matches(": last words").count(), 20, "{text}");
+    }
+}
+
 /// Starts a server and lets a client send `/quit`. Returns both when the client has received the Close.
 fn quit(certificates: &Certificates) -> (ServerProcess, TlsClient) {
     let server = server_process(certificates, &["--ping", "0"]);
@@ -97,7 +122,8 @@ fn a_client_that_stops_in_its_reply_to_a_close_is_disconnected() {
         let (mut server, mut client) = quit(&certificates);
         let reply = client.records(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
         let part = if sends_a_part { reply.len() - 1 } else { 0 };
-        std::io::Write::write_all(&mut client.socket, &reply[..part]).expect("the server reads");
+        let sent = client.socket.write_all(&reply[..part]);
+        sent.expect("the server reads");
         server.wait_for_log("did not reply to the Close");
         // The server waits for five seconds.
         let waited = wait_for_threads(&server, start);
@@ -142,8 +168,8 @@ fn a_client_that_stops_within_its_close_is_lost() {
     let stop = || {
         let mut client = TlsClient::join(server.address, &config);
         let close = client.records(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
-        std::io::Write::write_all(&mut client.socket, &close[..close.len() / 2])
-            .expect("the server reads");
+        let sent = client.socket.write_all(&close[..close.len() / 2]);
+        sent.expect("the server reads");
         client
     };
     let (silent, ended) = (stop(), stop());

@@ -45,6 +45,14 @@ pub fn client_config(
     for certificate in certificates::read(&certificates.path("cert.pem")) {
         roots.add(certificate).expect("the certificate is valid");
     }
+    client_config_with(roots, versions)
+}
+
+/// Returns a client's configuration that trusts these certificates.
+pub fn client_config_with(
+    roots: RootCertStore,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let provider = rustls::crypto::ring::default_provider();
     let config = ClientConfig::builder_with_provider(provider.into())
         .with_protocol_versions(versions)
