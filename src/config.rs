@@ -15,6 +15,9 @@ pub const MAX_MESSAGE_LIMIT: usize = 256 << 20;
 /// The largest value of [`Config::listen_backlog`]: Linux keeps the number in 16 bits (listen(2)).
 pub const MAX_LISTEN_BACKLOG: u32 = 65535;
 
+/// The largest value of [`Config::writers`]. Parts of 500 clients for more would be more clients than threads can serve.
+pub const MAX_WRITERS: usize = 64;
+
 /// The stack of each thread that serves a client, in bytes. It is address space, of which only touched pages become
 /// memory, and small enough for thousands of threads in the 3 GiB of a 32-bit board. Without optimization, frames are several
 /// times larger.
@@ -94,6 +97,8 @@ pub(crate) const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Config {
     /// The address to listen on. Port 0 selects a free port.
     pub listen: SocketAddr,
+    /// The number of threads that send a batch to at least 500 clients for each of them: 1 to 64.
+    pub writers: usize,
     /// The number of clients that the system keeps waiting to be accepted: 1 to [`MAX_LISTEN_BACKLOG`]. The system can have
     /// a smaller limit (`net.core.somaxconn` on Linux).
     pub listen_backlog: u32,
@@ -132,6 +137,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            writers: 1,
             listen_backlog: 4096,
             max_connections: 1000,
             max_per_address: None,
@@ -163,6 +169,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let min_backlog = self.min_backlog();
         let invalid = |problem: String| Err(ConfigError(problem));
+        if !(1..=MAX_WRITERS).contains(&self.writers) {
+            return invalid(format!("--writers must be 1 to {MAX_WRITERS}"));
+        }
         if !(1..=MAX_LISTEN_BACKLOG).contains(&self.listen_backlog) {
             return invalid(format!(
                 "--listen-backlog must be 1 to {MAX_LISTEN_BACKLOG}"

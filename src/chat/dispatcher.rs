@@ -36,12 +36,12 @@ struct Dispatcher {
     shutting_down: bool,
 }
 
-/// Processes events until every sender of the inbox is dropped.
-pub(crate) fn run(inbox: &Receiver<Event>) {
+/// Processes events until every sender of the inbox is dropped. Batches are sent by up to `writers` threads.
+pub(crate) fn run(inbox: &Receiver<Event>, writers: usize) {
     wait_precisely();
     let mut dispatcher = Dispatcher {
         room: Room::default(),
-        sessions: Sessions::default(),
+        sessions: Sessions::new(writers),
         closing: VecDeque::new(),
         shutting_down: false,
     };

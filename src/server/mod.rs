@@ -8,6 +8,7 @@
 //! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
 //! | connection | one per WebSocket | its client, for which it orders Pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
 //! | dispatcher | one | its inbox | every sender of the inbox is dropped |
+//! | flush | with `--writers N`: N − 1 for each batch to 500 clients and more for each of them | nothing | its part of the batch is sent; the dispatcher waits for that |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
 //! # Rules
@@ -28,6 +29,9 @@
 //! - Shutdown: the acceptor returns and evicts pending handshakes. The dispatcher sends every client a Close, and aborts
 //!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inbox, so the
 //!   dispatcher ends after the last of them (`tests/shutdown.rs`).
+//! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
+//!   what it has read, and by the holder of the writer's role for what it writes; the lock of the certificate for exchanging
+//!   a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
 //!   each address, and is taken once per join, and once per disconnect with `--max-per-address`; `claimed` in [`admission`]
 //!   decides once for each pending handshake whether it is evicted; locks there count connection ids, and refusals for the
@@ -167,8 +171,8 @@ impl Server {
     /// The dispatcher could not be started, or panicked.
     pub fn run(self) -> Result<(), ServerError> {
         let (sender, inbox) = bounded(self.config.inbox_capacity());
-        let dispatcher =
-            spawn_dispatcher(inbox, self.shutdown.clone()).map_err(ServerError::Spawn)?;
+        let dispatcher = spawn_dispatcher(inbox, self.config.writers, self.shutdown.clone())
+            .map_err(ServerError::Spawn)?;
         let mut admission = Admission::new(self.config, sender.clone());
         #[cfg(feature = "tls")]
         admission.set_certificate(self.certificate);
@@ -187,12 +191,13 @@ impl Server {
 /// Starts the dispatcher's thread. The server shuts down when it ends, even by a panic.
 fn spawn_dispatcher(
     inbox: Receiver<Event>,
+    writers: usize,
     shutdown: ShutdownHandle,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("dispatcher".into())
         .spawn(move || {
             let _shutdown = ShutdownOnDrop(shutdown);
-            dispatcher::run(&inbox);
+            dispatcher::run(&inbox, writers);
         })
 }

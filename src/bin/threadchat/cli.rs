@@ -12,7 +12,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
 #[cfg(feature = "tls")]
 use threadchat::config::TlsFiles;
-use threadchat::config::{MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT};
+use threadchat::config::{MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_WRITERS};
 use threadchat::text::sanitize;
 use threadchat::{Config, ConfigError};
 
@@ -34,6 +34,8 @@ Usage: threadchat [OPTION]...
   --rate-limit N          messages a second for each client, with a burst of N;
                           each KiB of a message counts as one; a faster client
                           is slowed down; 0: no limit [0]
+  --writers N             threads that send, for chats with 500 clients and more
+                          for each of them on as many processors [1]
   --allow-origin ORIGIN   web pages that can connect, such as
                           https://chat.example; can be repeated [any]
   --trusted-proxy ADDR[/BITS]
@@ -114,6 +116,9 @@ impl CliAction {
                 Arg::Long("listen-backlog") => {
                     config.listen_backlog =
                         parse_number("--listen-backlog", &mut parser, 1..=MAX_LISTEN_BACKLOG)?;
+                }
+                Arg::Long("writers") => {
+                    config.writers = parse_number("--writers", &mut parser, 1..=MAX_WRITERS)?;
                 }
                 Arg::Long("max-per-address") => {
                     let max = parse_number("--max-per-address", &mut parser, 0..=usize::MAX)?;
@@ -274,13 +279,14 @@ mod tests {
     fn every_option_reaches_its_field() {
         let parsed = config(
             "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --max-per-address 3 --listen-backlog 7 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
+             --max-per-address 3 --listen-backlog 7 --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
             listen: SocketAddr::from(([127, 0, 0, 2], 99)),
             max_connections: 5,
             max_per_address: Some(3),
             listen_backlog: 7,
+            writers: 4,
             max_message: 1000,
             max_backlog: Some(700_000),
             ping: Some(Duration::from_secs(3)),
@@ -340,6 +346,8 @@ mod tests {
             "--ping -1",
             "--rate-limit x",
             "--max-per-address x",
+            "--writers 0",
+            "--writers 65",
             "--listen-backlog 0",
             "--listen-backlog 65536",
             "--trusted-proxy localhost",

@@ -43,7 +43,7 @@ fn received(events: impl IntoIterator<Item = Event>, clients: Vec<TcpStream>) ->
         sender.send(event).expect("the inbox is open");
     }
     drop(sender);
-    run(&inbox);
+    run(&inbox, 1);
     let texts = |mut client: TcpStream| {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).expect("no reset");
