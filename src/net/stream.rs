@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use rustls::{ClientConfig, pki_types::ServerName};
 
 #[cfg(feature = "tls")]
-use super::tls::{Input, Tls};
+use super::tls::Tls;
 use crate::config::{ORPHAN_TIMEOUT, SEND_BUFFER_SIZE};
 
-/// The size of a read with TLS, in bytes. It lies on the stack of the connection's thread.
+/// The size of a read during the handshake of TLS, in bytes.
 #[cfg(feature = "tls")]
-const TLS_READ_SIZE: usize = 2 << 10;
+const HANDSHAKE_READ_SIZE: usize = 1 << 10;
 
 /// A blocking socket. All reads, writes and shutdowns of a client's socket go through this type.
 pub struct Stream {
@@ -100,7 +100,7 @@ impl Stream {
         let Some(tls) = &self.tls else {
             return Ok(());
         };
-        let mut records = [0; TLS_READ_SIZE];
+        let mut records = [0; HANDSHAKE_READ_SIZE];
         let mut received = 0;
         loop {
             let complete = tls.handshake(&records[..received]);
@@ -246,11 +246,9 @@ impl Stream {
     #[inline(never)]
     fn read_tls(&self, tls: &Tls, buffer: &mut [u8], send_output: impl Fn()) -> io::Result<usize> {
         let start = Instant::now();
-        let mut timeout = None;
-        let mut records = [0; TLS_READ_SIZE];
-        let mut input = Input::None;
+        let mut has_read = false;
         loop {
-            let opened = tls.open(input, buffer);
+            let opened = tls.open(buffer);
             if tls.has_output() {
                 send_output();
             }
@@ -258,16 +256,15 @@ impl Stream {
                 return Ok(bytes);
             }
             // A part of a record is no end of the wait, and no reason to wait for longer.
-            if let Input::Bytes(_) = input {
-                let timeout = *timeout.get_or_insert(self.socket.read_timeout()?);
+            if std::mem::replace(&mut has_read, true) {
+                let timeout = self.socket.read_timeout()?;
                 if timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
                     return Err(ErrorKind::WouldBlock.into());
                 }
             }
-            input = match self.read_socket(&mut records)? {
-                0 => Input::End,
-                received => Input::Bytes(&records[..received]),
-            };
+            // The records go through the buffer of the plaintext: one more on the stack would be one more page.
+            let received = self.read_socket(buffer)?;
+            tls.receive(&buffer[..received])?;
         }
     }
 

@@ -40,17 +40,6 @@ impl State {
     }
 }
 
-/// Input from the socket.
-#[derive(Clone, Copy)]
-pub(crate) enum Input<'a> {
-    /// Nothing was read yet.
-    None,
-    /// These bytes were read.
-    Bytes(&'a [u8]),
-    /// The peer has ended the connection.
-    End,
-}
-
 impl Tls {
     /// Creates the server's side of a connection.
     pub(crate) fn server(config: Arc<ServerConfig>) -> io::Result<Tls> {
@@ -98,22 +87,25 @@ impl Tls {
         self.lock().connection.wants_write()
     }
 
-    /// Processes input and copies plaintext to `plaintext`. Returns the number of bytes, 0 after the peer's `close_notify`,
-    /// or `None` if more input is needed.
+    /// Takes bytes that were read from the socket, none at the end of the connection.
+    pub(crate) fn receive(&self, bytes: &[u8]) -> io::Result<()> {
+        let state = &mut *self.lock();
+        state.unprocessed.extend_from_slice(bytes);
+        if bytes.is_empty() {
+            state.connection.read_tls(&mut io::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Copies plaintext to `plaintext`. Returns the number of bytes, 0 after the peer's `close_notify`, or `None` if more has
+    /// to be received.
     ///
     /// # Errors
     ///
     /// `InvalidData` with a [`rustls::Error`] inside if the peer violates TLS, or `UnexpectedEof` if the peer ended the
     /// connection without `close_notify`.
-    pub(crate) fn open(&self, input: Input<'_>, plaintext: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn open(&self, plaintext: &mut [u8]) -> io::Result<Option<usize>> {
         let state = &mut *self.lock();
-        match input {
-            Input::None => {}
-            Input::Bytes(bytes) => state.unprocessed.extend_from_slice(bytes),
-            Input::End => {
-                state.connection.read_tls(&mut io::empty())?;
-            }
-        }
         loop {
             // Plaintext is taken before more input is processed, so rustls never holds more than some KiB of it.
             match state.connection.reader().read(plaintext) {
