@@ -76,7 +76,13 @@ impl Stream {
     pub(crate) fn peek(&self, deadline: Instant) -> io::Result<Option<u8>> {
         let mut first = [0];
         self.limit_read(deadline)?;
-        Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
+        loop {
+            match self.socket.peek(&mut first) {
+                // As in `read_socket`.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Ok((result? > 0).then_some(first[0])),
+            }
+        }
     }
 
     /// Limits the next wait for input to the time until the deadline.

@@ -29,6 +29,8 @@ impl State {
         if rest.is_empty() || self.connection.read_tls(&mut rest)? == 0 {
             // Frees the memory of a client that is idle now.
             self.unprocessed = Vec::new();
+            // An error means that there was no input.
+            let _ = self.connection.read_tls(&mut NoInput);
             return Ok(false);
         }
         let processed = self.unprocessed.len() - rest.len();
@@ -37,6 +39,15 @@ impl State {
             .process_new_packets()
             .map_err(invalid_data)?;
         Ok(true)
+    }
+}
+
+/// A reader without input. Before each read rustls shrinks its buffer, which is as large as the largest record so far.
+struct NoInput;
+
+impl Read for NoInput {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
     }
 }
 
