@@ -182,7 +182,7 @@ impl Dispatcher {
         let is_quit = matches!(command, ClientCommand::Quit);
         let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
         let mut deliveries = self.room.handle(id, command, Instant::now);
-        // One client alone cannot fill the backlog of another: only whispers have a single receiver.
+        // Whispers of one client cannot fill the backlog of another. Messages to all can: `--rate-limit` is against that.
         if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
             && let Some(session) = self.sessions.get(receiver)
             && !session.outbound.accepts_whisper(bytes)

@@ -104,7 +104,7 @@ fn is_variation_selector(c: char) -> bool {
 }
 
 /// Matches other characters without a glyph: Unicode's Default_Ignorable_Code_Point, such as the soft hyphen, zero-width
-/// spaces, joiners, fillers, invisible operators and tags, and the marks of annotations.
+/// spaces, joiners, fillers, invisible operators and tags; and marks of annotations, of hieroglyphs, and a null notehead.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -120,7 +120,10 @@ fn is_invisible(c: char) -> bool {
             | '\u{feff}'
             | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{16fe4}'
             | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}'
             | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
     )
@@ -129,7 +132,7 @@ fn is_invisible(c: char) -> bool {
 /// Matches characters outside of ASCII that joiners and variation selectors can apply to.
 fn has_glyph(c: char) -> bool {
     !c.is_ascii()
-        && !c.is_whitespace()
+        && !is_blank(c)
         && !is_control_or_separator(c)
         && !is_bidi_control(c)
         && !is_variation_selector(c)
@@ -219,6 +222,11 @@ mod tests {
             ("a\n\n\n\n\nb", "a   b"),
             ("a \u{200b} \u{200b} \u{200b} b", "a   b"),
             ("a   \u{34f}   \u{34f}   b", "a   b"),
+            ("a   \u{16fe4}   \u{13430}   \u{1d159} b", "a   b"),
+            (
+                "\u{2800}\u{fe0f}\u{2800}\u{200d}\u{2800}\u{2800}",
+                "\u{2800}\u{2800}\u{2800}",
+            ),
             (
                 "a\u{2800}\u{2800}\u{2800}\u{2800} b",
                 "a\u{2800}\u{2800}\u{2800}b",
