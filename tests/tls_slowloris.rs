@@ -1,4 +1,5 @@
-//! Unfinished TLS handshakes count as unfinished requests: the oldest ones are evicted, and real clients still join.
+//! Unfinished TLS handshakes count as unfinished requests: the oldest ones are evicted, real clients still join, and parts of
+//! records do not put the end off.
 
 #![cfg(feature = "tls")]
 
@@ -54,4 +55,33 @@ fn over_the_limit_the_oldest_handshake_is_evicted() {
     let _ = unfinished[0].read_to_end(&mut received);
     let elapsed = start.elapsed();
     assert!(elapsed < Duration::from_secs(9), "{elapsed:?}");
+}
+
+#[test]
+fn a_part_of_a_record_does_not_put_the_end_of_an_unfinished_request_off() {
+    let _watchdog = watchdog(60);
+    let certificates = Certificates::new();
+    let server = server_process(&certificates, &[]);
+    let config = client_config(&certificates, rustls::ALL_VERSIONS);
+    let start = Instant::now();
+    let mut client = TlsClient::connect(server.address, &config);
+    let record = client.records(b"GET / HTTP/1.1\r\n");
+    // The handshake's tickets arrive first, then nothing: each wait ends after its seconds.
+    let patience = Some(Duration::from_secs(6));
+    let set = client.socket.set_read_timeout(patience);
+    set.expect("the timeout is not zero");
+    while client
+        .socket
+        .read(&mut [0; 1024])
+        .is_ok_and(|read| read > 0)
+    {}
+    let sent = client.socket.write_all(&record[..5]);
+    sent.expect("the server reads");
+    let set = client.socket.set_read_timeout(Some(TIMEOUT));
+    set.expect("the timeout is not zero");
+    let end = client.socket.read(&mut [0; 1024]);
+    assert_eq!(end.expect("no reset"), 0);
+    // Ten seconds for the handshake and the request, not ten from the part on.
+    let elapsed = start.elapsed();
+    assert!(elapsed < Duration::from_secs(13), "{elapsed:?}");
 }

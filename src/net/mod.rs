@@ -6,6 +6,8 @@ pub(crate) mod forwarded;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_stream;
 
 #[cfg(feature = "tls")]
 pub use certificate::is_self_signed;

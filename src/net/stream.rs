@@ -7,23 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
-use rustls::{ClientConfig, pki_types::ServerName};
-
-#[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::config::{ORPHAN_TIMEOUT, SEND_BUFFER_SIZE};
 
-/// The size of a read during the handshake of TLS, in bytes.
-#[cfg(feature = "tls")]
-const HANDSHAKE_READ_SIZE: usize = 1 << 10;
-
 /// A blocking socket. All reads, writes and shutdowns of a client's socket go through this type.
 pub struct Stream {
-    socket: TcpStream,
-    peer: SocketAddr,
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
     /// The TLS connection, which all handles of the socket share.
     #[cfg(feature = "tls")]
-    tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl Stream {
@@ -34,94 +27,6 @@ impl Stream {
             peer,
             #[cfg(feature = "tls")]
             tls: None,
-        }
-    }
-
-    /// Creates a handle of a socket for a client that begins with a TLS handshake.
-    #[cfg(feature = "tls")]
-    pub(crate) fn with_tls(self, tls: Tls) -> Stream {
-        Stream {
-            tls: Some(Arc::new(tls)),
-            ..self
-        }
-    }
-
-    /// Completes the client's side of a TLS handshake with a server of this name. Waits for the server until the deadline.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` at the deadline, `UnexpectedEof` at the end of the connection, `InvalidData` with a [`rustls::Error`]
-    /// inside, or the connection's error.
-    #[cfg(feature = "tls")]
-    pub fn with_tls_client(
-        self,
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-        deadline: Instant,
-    ) -> io::Result<Stream> {
-        let stream = self.with_tls(Tls::client(config, name)?);
-        stream.complete_handshake(deadline)?;
-        Ok(stream)
-    }
-
-    /// Returns a handle of the same socket without TLS.
-    #[cfg(feature = "tls")]
-    pub(crate) fn try_clone_plain(&self) -> io::Result<Stream> {
-        Ok(Stream::new(self.socket.try_clone()?, self.peer))
-    }
-
-    /// Waits for the first byte until the deadline, leaves it unread, and returns it. Returns `None` at the end of the
-    /// connection.
-    #[cfg(feature = "tls")]
-    pub(crate) fn peek(&self, deadline: Instant) -> io::Result<Option<u8>> {
-        let mut first = [0];
-        self.limit_read(deadline)?;
-        loop {
-            match self.socket.peek(&mut first) {
-                // As in `read_socket`.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return Ok((result? > 0).then_some(first[0])),
-            }
-        }
-    }
-
-    /// Limits the next wait for input to the time until the deadline.
-    #[cfg(feature = "tls")]
-    fn limit_read(&self, deadline: Instant) -> io::Result<()> {
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        self.set_read_timeout(Some(remaining))
-    }
-
-    /// Completes the TLS handshake. Waits for the other side until the deadline.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` at the deadline, `UnexpectedEof` at the end of the connection, `InvalidData` with a [`rustls::Error`]
-    /// inside, or the connection's error.
-    #[cfg(feature = "tls")]
-    pub(crate) fn complete_handshake(&self, deadline: Instant) -> io::Result<()> {
-        let Some(tls) = &self.tls else {
-            return Ok(());
-        };
-        let mut records = [0; HANDSHAKE_READ_SIZE];
-        let mut received = 0;
-        loop {
-            let complete = tls.handshake(&records[..received]);
-            self.write_all(&[])?;
-            if complete? {
-                return Ok(());
-            }
-            self.limit_read(deadline)?;
-            received = match self.read_socket(&mut records) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Err(ErrorKind::TimedOut.into());
-                }
-                result => result?,
-            };
         }
     }
 
@@ -248,33 +153,8 @@ impl Stream {
         self.read_socket(buffer)
     }
 
-    #[cfg(feature = "tls")]
-    #[inline(never)]
-    fn read_tls(&self, tls: &Tls, buffer: &mut [u8], send_output: impl Fn()) -> io::Result<usize> {
-        let start = Instant::now();
-        let mut has_read = false;
-        loop {
-            let opened = tls.open(buffer);
-            if tls.has_output() {
-                send_output();
-            }
-            if let Some(bytes) = opened? {
-                return Ok(bytes);
-            }
-            // A part of a record is no end of the wait, and no reason to wait for longer.
-            if std::mem::replace(&mut has_read, true) {
-                let timeout = self.socket.read_timeout()?;
-                if timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
-                    return Err(ErrorKind::WouldBlock.into());
-                }
-            }
-            // The records go through the buffer of the plaintext: one more on the stack would be one more page.
-            let received = self.read_socket(buffer)?;
-            tls.receive(&buffer[..received])?;
-        }
-    }
-
-    fn read_socket(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Waits for input and returns the number of bytes read, 0 at the end. With TLS, reads records as they are.
+    pub(super) fn read_socket(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.socket).read(buffer) {
                 // Signals end a read that has a timeout, even where system calls are restarted.

@@ -34,6 +34,8 @@ pub enum ConnectError {
     /// TLS could not be used, with the reason and what would help.
     #[cfg(feature = "tls")]
     Tls(String),
+    /// The server's response without TLS is not HTTP. One that expects TLS sends an alert.
+    NotHttp,
     /// The server accepted the TCP connection and did not complete the handshake in time.
     Timeout,
     /// The handshake failed for another reason.
@@ -70,7 +72,17 @@ impl fmt::Display for ConnectError {
             }
             #[cfg(feature = "tls")]
             ConnectError::Tls(problem) => f.write_str(problem),
+            ConnectError::NotHttp => write!(
+                f,
+                "the server did not answer with HTTP: try wss:// in place of ws://, or another port"
+            ),
             ConnectError::Timeout => write!(f, "the server did not complete the handshake in time"),
+            // TLS reports the end without `close_notify` this way.
+            ConnectError::Handshake(Error::Io(error))
+                if error.kind() == ErrorKind::UnexpectedEof =>
+            {
+                write!(f, "the handshake failed: the server ended the connection")
+            }
             ConnectError::Handshake(Error::Io(error)) => {
                 write!(f, "the handshake failed: {error}")
             }
@@ -94,6 +106,11 @@ impl ConnectError {
             HandshakeError::Failure(Error::Protocol(
                 ProtocolError::SecWebSocketSubProtocolError(_),
             )) => ConnectError::UnsupportedSubprotocol,
+            HandshakeError::Failure(Error::Protocol(ProtocolError::HttparseError(_)))
+                if !url.is_tls =>
+            {
+                ConnectError::NotHttp
+            }
             HandshakeError::Failure(error) => ConnectError::Handshake(error),
         }
     }

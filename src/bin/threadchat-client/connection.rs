@@ -128,12 +128,18 @@ impl fmt::Display for Disconnected {
                 let seconds = 2 * PING_INTERVAL.as_secs();
                 write!(f, "no data from the server for {seconds} s")
             }
-            Disconnected::ConnectionLost(Error::Io(error)) => {
-                write!(f, "the connection was lost: {error}")
-            }
             Disconnected::ConnectionLost(Error::Protocol(
                 ProtocolError::ResetWithoutClosingHandshake,
             )) => write!(f, "the connection was lost"),
+            // TLS reports the end without `close_notify` this way.
+            Disconnected::ConnectionLost(Error::Io(error))
+                if error.kind() == ErrorKind::UnexpectedEof =>
+            {
+                write!(f, "the connection was lost")
+            }
+            Disconnected::ConnectionLost(Error::Io(error)) => {
+                write!(f, "the connection was lost: {error}")
+            }
             Disconnected::ConnectionLost(error) => write!(f, "the connection was lost: {error}"),
         }
     }
