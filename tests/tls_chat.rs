@@ -11,19 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use rustls::ClientConfig;
 use support::cases::{CLOSE, PING, TEXT};
 use support::certificates::Certificates;
 use support::tls::{TlsClient, Tunnel, TunneledServer, client_config, server_process};
-use support::{Client, ServerProcess, config, eventually, raw, watchdog};
-
-/// Connects a chat client and reads its greeting.
-fn join(server: &ServerProcess, config: &Arc<ClientConfig>) -> TlsClient {
-    let mut client = TlsClient::connect(server.address, config);
-    client.send(raw::handshake("/chat", "").as_bytes());
-    client.read_until("users here.");
-    client
-}
+use support::{Client, config, eventually, raw, watchdog};
 
 #[test]
 fn many_senders_make_one_order() {
@@ -89,7 +80,7 @@ fn stalled_clients_do_not_delay_others() {
     let config = client_config(&certificates, rustls::ALL_VERSIONS);
     let stalled: Vec<TlsClient> = (0..STALLED)
         .map(|_| {
-            let client = join(&server, &config);
+            let client = TlsClient::join(server.address, &config);
             let set = set_socket_recv_buffer_size(&client.socket, 4096);
             set.expect("sockets have a receive buffer");
             client
@@ -126,7 +117,7 @@ fn a_close_is_followed_by_close_notify_and_the_end() {
     let server = server_process(&certificates, &[]);
     for version in rustls::ALL_VERSIONS {
         let config = client_config(&certificates, &[version]);
-        let mut client = join(&server, &config);
+        let mut client = TlsClient::join(server.address, &config);
         client.send(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
         let mut received = Vec::new();
         let clean_end = loop {
@@ -153,16 +144,12 @@ fn the_log_tells_a_clean_end_from_a_truncated_one() {
     let certificates = Certificates::new();
     let mut server = server_process(&certificates, &[]);
     let config = client_config(&certificates, rustls::ALL_VERSIONS);
-    let client = join(&server, &config);
+    let client = TlsClient::join(server.address, &config);
     client.socket.shutdown(Shutdown::Write).expect("it is open");
     server.wait_for_log("connection lost (TLS ended without close_notify)");
-    let mut client = join(&server, &config);
+    let mut client = TlsClient::join(server.address, &config);
     client.tls.send_close_notify();
-    let mut records = Vec::new();
-    client
-        .tls
-        .write_tls(&mut records)
-        .expect("a vector takes everything");
+    let records = client.own_records();
     client.socket.write_all(&records).expect("the server reads");
     server.wait_for_log(": connection lost; 0 users");
 }
@@ -173,7 +160,7 @@ fn a_key_update_is_answered_at_once_and_a_flood_of_them_refused() {
     let certificates = Certificates::new();
     let mut server = server_process(&certificates, &[]);
     let config = client_config(&certificates, &[&rustls::version::TLS13]);
-    let mut client = join(&server, &config);
+    let mut client = TlsClient::join(server.address, &config);
     // The session tickets of the handshake have been read, so what comes now is the server's key update.
     client
         .tls
@@ -181,11 +168,7 @@ fn a_key_update_is_answered_at_once_and_a_flood_of_them_refused() {
         .expect("the handshake is complete");
     let records = client.records(b"");
     assert!(records.is_empty());
-    let mut update = Vec::new();
-    client
-        .tls
-        .write_tls(&mut update)
-        .expect("a vector takes everything");
+    let update = client.own_records();
     client.socket.write_all(&update).expect("the server reads");
     assert!(client.tls.read_tls(&mut client.socket).expect("no reset") > 0);
     client.tls.process_new_packets().expect("a valid record");
@@ -197,11 +180,7 @@ fn a_key_update_is_answered_at_once_and_a_flood_of_them_refused() {
             .tls
             .refresh_traffic_keys()
             .expect("the handshake is complete");
-        let mut update = Vec::new();
-        client
-            .tls
-            .write_tls(&mut update)
-            .expect("a vector takes everything");
+        let update = client.own_records();
         if client.socket.write_all(&update).is_err() {
             break;
         }
@@ -215,7 +194,7 @@ fn a_client_that_drips_a_record_is_pinged() {
     let certificates = Certificates::new();
     let mut server = server_process(&certificates, &["--ping", "1"]);
     let config = client_config(&certificates, rustls::ALL_VERSIONS);
-    let mut client = join(&server, &config);
+    let mut client = TlsClient::join(server.address, &config);
     let record = client.records(&raw::frame(TEXT, &[b'x'; 1000]));
     let mut socket = client.socket.try_clone().expect("it can be cloned");
     thread::spawn(move || {
@@ -253,7 +232,7 @@ fn sighup_takes_a_new_certificate_and_loses_no_connection() {
     let certificates = Certificates::new();
     let mut server = server_process(&certificates, &[]);
     let old = client_config(&certificates, rustls::ALL_VERSIONS);
-    let mut first = join(&server, &old);
+    let mut first = TlsClient::join(server.address, &old);
     let tunnel = Tunnel::start(server.address, Arc::clone(&old));
     let mut chatting = Client::join(tunnel.address);
     // Messages flow while the files change.
@@ -263,7 +242,7 @@ fn sighup_takes_a_new_certificate_and_loses_no_connection() {
             server.signal(rustix::process::Signal::HUP);
             server.wait_for_log("stays in use");
             // New connections still get the certificate from before.
-            join(&server, &old);
+            TlsClient::join(server.address, &old);
         }
         if round == 10 {
             certificates.renew();
@@ -276,11 +255,8 @@ fn sighup_takes_a_new_certificate_and_loses_no_connection() {
         first.read_until(&text);
     }
     let new = client_config(&certificates, rustls::ALL_VERSIONS);
-    join(&server, &new);
-    let mut refused = TlsClient {
-        socket: std::net::TcpStream::connect(server.address).expect("the server listens"),
-        tls: support::tls::client(&old),
-    };
+    TlsClient::join(server.address, &new);
+    let mut refused = TlsClient::begin(server.address, &old);
     assert!(
         refused.try_handshake().is_err(),
         "the new certificate is another one"

@@ -49,11 +49,7 @@ fn only_clients_without_http_1_1_are_refused() {
             .iter()
             .map(|name| name.as_bytes().into())
             .collect();
-        let socket = TcpStream::connect_timeout(&server.address, TIMEOUT);
-        let mut client = TlsClient {
-            socket: socket.expect("the server listens"),
-            tls: client(&config),
-        };
+        let mut client = TlsClient::begin(server.address, &config);
         let alert = match client.try_handshake() {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
@@ -162,10 +158,7 @@ fn tls_without_a_certificate_is_named_in_the_log() {
     let certificates = Certificates::new();
     let mut server = ServerProcess::start(&LOG);
     let config = client_config(&certificates, rustls::ALL_VERSIONS);
-    let mut client = TlsClient {
-        socket: TcpStream::connect(server.address).expect("the server listens"),
-        tls: client(&config),
-    };
+    let mut client = TlsClient::begin(server.address, &config);
     assert!(client.try_handshake().is_err());
     server.wait_for_log("a TLS handshake, but this server has no certificate");
     Client::join(server.address).close();

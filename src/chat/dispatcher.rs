@@ -139,34 +139,30 @@ impl Dispatcher {
     ) {
         let outbound = response.outbound().clone();
         let peer = outbound.peer();
+        self.sessions.insert(id, outbound, endpoint.dialect());
         match endpoint {
             Endpoint::Echo => {
-                self.sessions.insert(id, outbound, None);
                 response.write();
                 log::info!("echo client {peer} connected");
             }
+            Endpoint::Chat(_) if self.shutting_down => response.write(),
             Endpoint::Chat(JoinRequest { dialect, name }) => {
-                self.sessions.insert(id, outbound, Some(dialect));
-                if self.shutting_down {
-                    response.write();
-                } else {
-                    let deliveries = self
-                        .room
-                        .join(id, name.as_deref(), peer.ip(), Instant::now());
-                    for delivery in &deliveries {
-                        match delivery.recipients {
-                            // The greeting follows the response in the same write.
-                            Recipients::Only(_) => {
-                                dialect.encode(&delivery.event, response.bytes_mut());
-                            }
-                            recipients => self.sessions.deliver(recipients, &delivery.event),
+                let deliveries = self
+                    .room
+                    .join(id, name.as_deref(), peer.ip(), Instant::now());
+                for delivery in &deliveries {
+                    match delivery.recipients {
+                        // The greeting follows the response in the same write.
+                        Recipients::Only(_) => {
+                            dialect.encode(&delivery.event, response.bytes_mut());
                         }
+                        recipients => self.sessions.deliver(recipients, &delivery.event),
                     }
-                    response.write();
-                    let users = self.room.users();
-                    let name = self.room.name(id).unwrap_or_default();
-                    log::info!("{name} joined from {peer} ({users} users)");
                 }
+                response.write();
+                let users = self.room.users();
+                let name = self.room.name(id).unwrap_or_default();
+                log::info!("{name} joined from {peer} ({users} users)");
             }
         }
         if self.shutting_down {

@@ -44,6 +44,16 @@ pub(crate) enum Endpoint {
     Echo,
 }
 
+impl Endpoint {
+    /// Returns the dialect of a chat client, and `None` for an echo client.
+    pub(crate) fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Endpoint::Chat(request) => Some(request.dialect),
+            Endpoint::Echo => None,
+        }
+    }
+}
+
 /// The parameters of a chat client's handshake.
 pub(crate) struct JoinRequest {
     pub(crate) dialect: Dialect,

@@ -76,6 +76,7 @@ impl<'a> Delivery<'a> {
 
 struct User {
     name: String,
+    /// The address as which the user is counted.
     address: IpAddr,
 }
 
@@ -109,8 +110,7 @@ impl Room {
         let Some(user) = user.filter(|user| validate_name(&user.name).is_ok()) else {
             return;
         };
-        let name = user.name.to_ascii_lowercase();
-        let address = counted_address(user.address);
+        let (name, address) = (user.name.to_ascii_lowercase(), user.address);
         self.reservations
             .retain(|reservation| reservation.name != name);
         let own = |reservation: &Reservation| reservation.address == address;
@@ -137,9 +137,9 @@ impl Room {
         {
             self.reservations.pop_front();
         }
-        self.reservations.iter().any(|other| {
-            other.address != counted_address(address) && other.name.eq_ignore_ascii_case(name)
-        })
+        self.reservations
+            .iter()
+            .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
     }
 
     /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason.
@@ -150,6 +150,7 @@ impl Room {
         address: IpAddr,
         now: Instant,
     ) -> Vec<Delivery<'static>> {
+        let address = counted_address(address);
         let guest_name = format!("user{}", self.next_guest);
         self.next_guest += 1;
         let (name, refusal) =

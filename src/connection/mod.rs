@@ -69,10 +69,7 @@ impl Connection {
         already_read: Vec<u8>,
         config: &Config,
     ) -> End {
-        let dialect = match &endpoint {
-            Endpoint::Chat(request) => Some(request.dialect),
-            Endpoint::Echo => None,
-        };
+        let dialect = endpoint.dialect();
         if let Err(reason) = self.connect(response, endpoint, config) {
             return reason.into();
         }

@@ -127,9 +127,8 @@ impl Server {
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         config.validate().map_err(ServerError::Config)?;
         #[cfg(feature = "tls")]
-        let certificate = config.tls.clone().map(Certificate::load).transpose();
-        #[cfg(feature = "tls")]
-        let certificate = certificate.map_err(ServerError::Certificate)?;
+        let certificate = (config.tls.clone().map(Certificate::load).transpose())
+            .map_err(ServerError::Certificate)?;
         let cannot_bind = |error| ServerError::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).map_err(cannot_bind)?;
         // The standard library listens with 128: of a crowd that connects at once, the others would repeat their SYN after

@@ -16,6 +16,7 @@ pub mod server_process;
 pub mod tls;
 
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -72,6 +73,25 @@ pub fn raise_nofile_limit() {
         ..limit
     };
     setrlimit(Resource::Nofile, raised).expect("raising a limit up to its maximum is permitted");
+}
+
+/// Returns a Python that has the package websockets. Returns `None` if there is none, except in CI, where that is an error.
+pub fn python_with_websockets() -> Option<&'static str> {
+    let has_websockets = |python: &&str| {
+        let import = Command::new(python)
+            .args(["-c", "import websockets"])
+            .stderr(Stdio::null())
+            .status();
+        import.is_ok_and(|status| status.success())
+    };
+    // Another Python can precede Debian's in the PATH, without Debian's packages.
+    let mut pythons = ["python3", "/usr/bin/python3"].into_iter();
+    let python = pythons.find(has_websockets);
+    if python.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs websockets");
+        println!("skipped: no Python has websockets");
+    }
+    python
 }
 
 /// The kernel's memory for a client that does not read, in bytes.

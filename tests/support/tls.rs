@@ -120,10 +120,7 @@ impl TlsClient {
         while !rest.is_empty() {
             let taken = self.tls.writer().write(rest).expect("the buffer is empty");
             rest = &rest[taken..];
-            while self.tls.wants_write() {
-                let written = self.tls.write_tls(&mut records);
-                written.expect("a vector takes everything");
-            }
+            records.extend(self.own_records());
         }
         records
     }
