@@ -1,6 +1,7 @@
 //! Sanitizing of texts that users send to each other.
 
 use std::borrow::Cow;
+use std::str::Chars;
 
 use super::name::MAX_NAME_LEN;
 
@@ -20,78 +21,83 @@ const MAX_TAGS: usize = 7;
 ///
 /// Other characters stay.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
-    if is_harmless(text) || characters(text).all(|(typed, kept)| kept == Some(typed)) {
+    if is_harmless(text) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(characters(text).filter_map(|(_, kept)| kept).collect())
+    let kept = kept_characters(text);
+    if kept == text {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(kept)
 }
 
-/// Returns true only for texts that stay as they are. Most texts are plain ASCII and need only the first comparison. The
-/// second one lists the bytes with which the affected characters outside of ASCII begin in UTF-8.
+/// Returns true only for texts that stay as they are, as most do. The listed bytes are those with which the affected
+/// characters outside of ASCII begin in UTF-8.
 fn is_harmless(text: &str) -> bool {
-    is_free_of(text, |byte| !matches!(byte, b' '..=b'~'))
-        || is_free_of(text, |byte| {
-            byte < b' '
-                || matches!(
-                    byte,
-                    0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1 | 0xe2 | 0xe3 | 0xef | 0xf0 | 0xf3
-                )
-        })
-}
-
-/// Returns true if no byte is suspicious and no space follows another. Reads all bytes without an early exit because the
-/// compiler then compares many at a time.
-fn is_free_of(text: &str, suspicious: impl Fn(u8) -> bool) -> bool {
-    let bytes = text.as_bytes();
-    let pairs = bytes.iter().zip(bytes.iter().skip(1));
-    let any = pairs.fold(false, |any, (&byte, &next)| {
-        any | suspicious(byte) | ((byte == b' ') & (next == b' '))
-    });
-    !(any || bytes.last().is_some_and(|&last| suspicious(last)))
-}
-
-/// Returns each character of the text with the one that replaces it, or `None` if it is removed.
-fn characters(text: &str) -> impl Iterator<Item = (char, Option<char>)> + '_ {
-    let (mut previous, mut spaces, mut tags) = (' ', 0, MAX_TAGS);
-    text.char_indices().map(move |(at, typed)| {
-        let kept = match typed {
-            c if is_control_or_separator(c) => Some(' '),
-            c if is_bidi_control(c) => None,
-            '\u{200c}' | '\u{200d}' => {
-                let next = text[at + typed.len_utf8()..].chars().next();
-                let joins = has_glyph(previous) || is_variation_selector(previous);
-                (joins && next.is_some_and(has_glyph)).then_some(typed)
-            }
-            c if is_variation_selector(c) => {
-                let keycap = c == '\u{fe0f}' && matches!(previous, '0'..='9' | '#' | '*');
-                (has_glyph(previous) || keycap).then_some(c)
-            }
-            '\u{e0020}'..='\u{e007f}' if tags < MAX_TAGS => Some(typed),
-            c if is_invisible(c) => None,
-            c => Some(c),
-        };
-        let kept = kept.filter(|&c| !is_blank(c) || spaces < MAX_SPACES);
-        if let Some(kept) = kept {
-            spaces = if is_blank(kept) { spaces + 1 } else { 0 };
-            tags = match kept {
-                '\u{1f3f4}' => 0,
-                '\u{e0020}'..='\u{e007e}' => tags + 1,
-                _ => MAX_TAGS,
-            };
-            previous = kept;
-        }
-        (typed, kept)
+    let mut previous = 0;
+    text.bytes().all(|byte| {
+        let is_second_space = byte == b' ' && previous == b' ';
+        previous = byte;
+        !is_second_space
+            && !matches!(
+                byte,
+                0..b' ' | 0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1 | 0xe2 | 0xe3 | 0xef | 0xf0 | 0xf3
+            )
     })
+}
+
+fn kept_characters(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let (mut previous, mut spaces, mut tags) = (' ', 0, MAX_TAGS);
+    let mut following = text.chars();
+    while let Some(typed) = following.next() {
+        let Some(c) = replacement(typed, previous, &following, tags) else {
+            continue;
+        };
+        spaces = if is_blank(c) { spaces + 1 } else { 0 };
+        if spaces > MAX_SPACES {
+            continue;
+        }
+        tags = match c {
+            '\u{1f3f4}' => 0,
+            '\u{e0020}'..='\u{e007e}' => tags + 1,
+            _ => MAX_TAGS,
+        };
+        kept.push(c);
+        previous = c;
+    }
+    kept
+}
+
+/// Returns the character that replaces the typed one, which may be the same, or `None` if it is removed. `previous` is the
+/// last character that was kept, `tags` the number of tags since a black flag.
+fn replacement(typed: char, previous: char, following: &Chars<'_>, tags: usize) -> Option<char> {
+    match typed {
+        ' '..='~' => Some(typed),
+        c if is_control_or_separator(c) => Some(' '),
+        c if is_bidi_control(c) => None,
+        '\u{200c}' | '\u{200d}' => {
+            let joins = has_glyph(previous) || is_variation_selector(previous);
+            (joins && following.clone().next().is_some_and(has_glyph)).then_some(typed)
+        }
+        c if is_variation_selector(c) => {
+            let keycap = c == '\u{fe0f}' && matches!(previous, '0'..='9' | '#' | '*');
+            (has_glyph(previous) || keycap).then_some(c)
+        }
+        '\u{e0020}'..='\u{e007f}' if tags < MAX_TAGS => Some(typed),
+        c if is_invisible(c) => None,
+        c => Some(c),
+    }
 }
 
 /// Matches spaces of every width, and the Braille pattern without dots.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || c == '\u{2800}'
+    c == ' ' || (!c.is_ascii() && (c.is_whitespace() || c == '\u{2800}'))
 }
 
-/// Unicode's line and paragraph separators are not control characters, but break lines all the same.
+/// Matches control characters, and Unicode's line and paragraph separators, which break lines all the same.
 fn is_control_or_separator(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}')
 }
 
 /// Matches bidirectional embeddings, overrides, isolates and marks.
