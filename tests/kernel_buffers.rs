@@ -50,11 +50,13 @@ fn orphans(port: u16) -> Vec<usize> {
 }
 
 #[test]
-fn client_on_a_slow_line_outlives_pings_that_wait_behind_its_output() {
+fn client_on_a_slow_line_outlives_pings_and_writes_that_wait() {
     const MESSAGES: usize = 350;
+    // Two and a half write timeouts.
+    const SLOW_TIME: Duration = Duration::from_secs(25);
     let _guard = one_at_a_time();
     let _watchdog = watchdog(120);
-    let server = ServerProcess::start(&["--ping", "2"]);
+    let mut server = ServerProcess::start(&["--ping", "2"]);
     let mut sender = Client::join(server.address);
     let mut slow = narrow_client(server.address);
     let text = "x".repeat(2 << 10);
@@ -63,16 +65,22 @@ fn client_on_a_slow_line_outlives_pings_that_wait_behind_its_output() {
         sender.recv_text();
     }
     sender.close();
+    let start = Instant::now();
     let mut received = 0;
     while received < MESSAGES {
-        let frame = slow.frame().expect("the connection is not reset");
+        let frame = slow.frame().unwrap_or_else(|error| {
+            let reason = server.find_in_log("user1 left");
+            panic!("{error} after {:?}: {reason:?}", start.elapsed())
+        });
         let (first, payload) = frame.expect("the connection is open");
         match first {
             PING => slow.send(&raw::frame(PONG, &payload)),
             _ if payload.starts_with(format!("[user0]: {received} ").as_bytes()) => {
                 received += 1;
-                // Some 20 KB per second.
-                thread::sleep(Duration::from_millis(100));
+                if start.elapsed() < SLOW_TIME {
+                    // Some 13 KB per second: in a write timeout less than a third of the send buffer.
+                    thread::sleep(Duration::from_millis(150));
+                }
             }
             _ => {}
         }

@@ -195,6 +195,13 @@ impl Stream {
         loop {
             match (&self.socket).write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Linux wakes the thread only when a third of the buffer is free. A slow line needs longer for that than
+                // the timeout, but has made room for something.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    return self.write_nonblocking(bytes);
+                }
                 result => return result,
             }
         }
