@@ -112,7 +112,7 @@ function render() {
   for (const entry of queue.slice(-MAX_ENTRIES)) appendEntry(batch, entry);
   queue = [];
   pendingList.before(batch);
-  pendingList.replaceChildren(...pending.map((entry) => (entry.element ??= entryElement(entry))));
+  pendingList.replaceChildren(...pending.map((entry, index) => entryElement(entry, pending[index - 1] ?? lastEntry)));
   trim();
   unseen += queuedMessages;
   queuedMessages = 0;
