@@ -307,3 +307,34 @@ fn help_is_a_table_of_commands_and_keys() {
         ));
     }
 }
+
+#[test]
+fn a_long_text_is_shown_in_part_until_all_is_asked_for() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    let mut sender = server.client();
+    // A change of direction at every other character is expensive.
+    let text = "aש".repeat(20_000);
+    sender.send_text(&text);
+    page.wait_for_entry("message", "Show all 40000 characters");
+    let length = "document.querySelector('#log .message .text').textContent.length";
+    let shown = page.value(length).as_u64().expect("a number");
+    assert!((4000..4100).contains(&shown), "{shown}");
+    page.value("document.querySelector('#log .message button').click()");
+    page.wait_until(&format!("{length} === 40000"));
+    // Half of a character is not shown.
+    sender.send_text(&format!("x{}", "\u{1f40e}".repeat(3000)));
+    page.wait_for_entry("message", "Show all 6001 characters");
+    page.wait_until("!/\\ud83d…/.test(document.getElementById('log').textContent)");
+    // What is not shown counts for the bound on memory.
+    for _ in 0..20 {
+        sender.send_text(&"x".repeat(60_000));
+    }
+    sender.send_text("the last");
+    page.wait_for_entry("message", "the last");
+    page.wait_until("document.querySelectorAll('#log .message').length < 12");
+}

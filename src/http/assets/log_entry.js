@@ -5,6 +5,10 @@ import { appendLinked } from './links.js';
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 
+// Characters shown of a long text, until the user asks for all. The layout of 65536 characters can take seconds, if they
+// change their direction often.
+const MAX_SHOWN = 4_000;
+
 // What the page's keys do, shown below the commands that the server lists.
 const KEYS = [
   ['Shift+Enter', 'start a new line; each line is sent as a message of its own'],
@@ -29,8 +33,21 @@ export function entryElement(entry, previous) {
   element.append(' ');
   const text = appendChild(element, 'span', 'text', '');
   text.dir = 'auto';
-  appendLinked(text, entry.text);
+  appendText(text, entry.text);
   return element;
+}
+
+function appendText(element, text) {
+  if (text.length <= MAX_SHOWN) return appendLinked(element, text);
+  // A character outside of the Basic Multilingual Plane has two halves, which are not separated.
+  appendLinked(element, text.slice(0, MAX_SHOWN).replace(/[\ud800-\udbff]$/, ''));
+  element.append('… ');
+  const button = appendChild(element, 'button', '', `Show all ${text.length} characters`);
+  button.type = 'button';
+  button.addEventListener('click', () => {
+    element.replaceChildren();
+    appendLinked(element, text);
+  });
 }
 
 // Returns the mark before the first message of a day.

@@ -30,6 +30,7 @@ let renderScheduled = false;
 let lastEntry = null; // The last rendered entry.
 let lastDay = new Date().toDateString(); // The day of the last message, or the day on which the page was opened.
 let characters = 0; // Length of all rendered entries.
+const lengths = new WeakMap(); // Length of each.
 let atEnd = true; // The user reads the end of the list.
 let reading = null; // The first visible text and its position in the list, while the user reads older messages.
 let keptScrollTop = -1; // The scroll position that kept this text in its place.
@@ -124,10 +125,10 @@ function render() {
 // Users can have joined and left since the last entry was rendered.
 function updatePresence() {
   if (!lastEntry?.presence) return;
-  const text = lastEntry.element.lastElementChild;
-  characters -= text.textContent.length;
-  text.textContent = lastEntry.presence.toString();
-  characters += text.textContent.length;
+  const element = lastEntry.element.lastElementChild;
+  const text = lastEntry.presence.toString();
+  // A screen reader would read the same text again.
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function appendEntry(batch, entry) {
@@ -137,12 +138,15 @@ function appendEntry(batch, entry) {
     lastDay = day;
     lastEntry = null;
   }
-  entry.element = append(batch, entryElement(entry, lastEntry));
+  entry.element = append(batch, entryElement(entry, lastEntry), entry.text);
   lastEntry = entry;
 }
 
-function append(batch, element) {
-  characters += element.textContent.length;
+// `text` can be longer than the part of it that the element shows.
+function append(batch, element, text = '') {
+  const length = Math.max(element.textContent.length, text.length);
+  lengths.set(element, length);
+  characters += length;
   return batch.appendChild(element);
 }
 
@@ -150,7 +154,7 @@ function trim() {
   const factor = atEnd ? 1 : READING_FACTOR;
   const entries = () => log.childElementCount - 1;
   while (entries() > 1 && (entries() > factor * MAX_ENTRIES || characters > factor * MAX_CHARACTERS)) {
-    characters -= log.firstElementChild.textContent.length;
+    characters -= lengths.get(log.firstElementChild);
     log.firstElementChild.remove();
   }
   // The first entry shows its own name and time, because the entry that it was grouped with can have been removed.
