@@ -7,12 +7,23 @@ use support::{Browser, Client, RawClient, TestServer, config, eventually, watchd
 use threadchat::Config;
 
 /// The files of the page and their media types.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 17] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
+    ("/messages.css", "text/css"),
     ("/chat.js", "text/javascript"),
     ("/commands.js", "text/javascript"),
+    ("/composer.js", "text/javascript"),
+    ("/connection.js", "text/javascript"),
+    ("/field.js", "text/javascript"),
+    ("/links.js", "text/javascript"),
+    ("/log_entry.js", "text/javascript"),
     ("/message_log.js", "text/javascript"),
+    ("/name_completion.js", "text/javascript"),
+    ("/notifier.js", "text/javascript"),
+    ("/presence.js", "text/javascript"),
+    ("/storage.js", "text/javascript"),
+    ("/unconfirmed.js", "text/javascript"),
     ("/user_list.js", "text/javascript"),
 ];
 
@@ -102,7 +113,7 @@ fn pages_exchange_messages_commands_and_whispers() {
     }
 
     alice.enter("text", "hello bob");
-    bob.wait_for_entry("message:not(.own)", "alice hello bob");
+    bob.wait_for_entry("message:not(.own)", "alice mentions you hello bob");
     alice.wait_for_entry("message.own", "You hello bob");
     bob.enter("text", "/me waves");
     alice.wait_for_entry("action", "bob waves");
@@ -123,7 +134,7 @@ fn pages_exchange_messages_commands_and_whispers() {
     alice.wait_for_entry("notice", "bob left.");
     bob.wait_until("document.body.dataset.status === 'left'");
     bob.value("document.getElementById('reconnect').click()");
-    alice.wait_for_entry("notice", "bob joined.");
+    alice.wait_for_entry("notice", "bob left and joined again.");
 }
 
 #[test]
@@ -317,7 +328,7 @@ fn message_log_is_bounded_and_keeps_its_scroll_position() {
     let server = TestServer::start();
     let mut page = browser.chat(server.address);
     let mut sender = server.client();
-    let entries = "document.getElementById('log').childElementCount";
+    let entries = "document.querySelectorAll('#log > p').length";
     for number in 0..5000 {
         sender.send_text(&format!("message {number}"));
         sender.recv_text();

@@ -49,3 +49,21 @@ fn page_reports_a_full_server_and_retries() {
     page.wait_until("document.body.dataset.status === 'connected'");
     page.wait_for_entry("notice", "Connected as user1.");
 }
+
+#[test]
+fn page_reports_a_limit_of_its_address() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::with_config(Config {
+        max_per_address: Some(1),
+        ..config()
+    });
+    let client = server.client();
+    let mut page = browser.open(server.address);
+    page.wait_for_entry("notice", "has too many connections from your address");
+    page.wait_until(REFUSED);
+    client.close();
+    page.wait_for_entry("notice", "Connected as user1.");
+}

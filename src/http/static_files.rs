@@ -14,15 +14,28 @@ const CONTENT_SECURITY_POLICY: &str = "Content-Security-Policy: default-src 'non
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
+const JAVASCRIPT: &str = "text/javascript";
+
 /// Returns the response for a path of the page, or `None` for any other path.
 pub(super) fn serve(request: &Request) -> Option<HttpResponse> {
     let (content_type, body) = match request.uri().path() {
         "/" => ("text/html", include_str!("assets/index.html")),
         "/chat.css" => ("text/css", include_str!("assets/chat.css")),
-        "/chat.js" => ("text/javascript", include_str!("assets/chat.js")),
-        "/commands.js" => ("text/javascript", include_str!("assets/commands.js")),
-        "/message_log.js" => ("text/javascript", include_str!("assets/message_log.js")),
-        "/user_list.js" => ("text/javascript", include_str!("assets/user_list.js")),
+        "/messages.css" => ("text/css", include_str!("assets/messages.css")),
+        "/chat.js" => (JAVASCRIPT, include_str!("assets/chat.js")),
+        "/commands.js" => (JAVASCRIPT, include_str!("assets/commands.js")),
+        "/composer.js" => (JAVASCRIPT, include_str!("assets/composer.js")),
+        "/connection.js" => (JAVASCRIPT, include_str!("assets/connection.js")),
+        "/field.js" => (JAVASCRIPT, include_str!("assets/field.js")),
+        "/links.js" => (JAVASCRIPT, include_str!("assets/links.js")),
+        "/log_entry.js" => (JAVASCRIPT, include_str!("assets/log_entry.js")),
+        "/message_log.js" => (JAVASCRIPT, include_str!("assets/message_log.js")),
+        "/name_completion.js" => (JAVASCRIPT, include_str!("assets/name_completion.js")),
+        "/notifier.js" => (JAVASCRIPT, include_str!("assets/notifier.js")),
+        "/presence.js" => (JAVASCRIPT, include_str!("assets/presence.js")),
+        "/storage.js" => (JAVASCRIPT, include_str!("assets/storage.js")),
+        "/unconfirmed.js" => (JAVASCRIPT, include_str!("assets/unconfirmed.js")),
+        "/user_list.js" => (JAVASCRIPT, include_str!("assets/user_list.js")),
         _ => return None,
     };
     let etag = etag(body);

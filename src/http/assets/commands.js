@@ -1,4 +1,7 @@
-// Typed lines as commands of the protocol.
+// Drafts of one or several lines as commands of the protocol.
+
+// Lines of one draft. A bound on the messages that one key can send.
+const MAX_LINES = 50;
 
 // The commands that this page knows, by the word after the slash. Each entry takes the rest of the line and returns the
 // command to send, or the text of an error. A test compares the keys with the server's help text.
@@ -12,9 +15,33 @@ const COMMANDS = {
   quit: () => ({ type: 'quit' }),
 };
 
+// Returns the commands of a draft, or the text of an error. A text is one line for the server, so each line becomes a
+// message of its own. All lines go to whom the first one goes to: only the first one can be a command.
+//
+// `lines` are the texts of the commands, `prefix` is what stands before them in the draft, and `type` is their type.
+export function parseDraft(draft) {
+  const [first, ...others] = draft.split('\n').filter((line) => line.trim() !== '');
+  const command = parseCommand(first);
+  if (typeof command === 'string') return command;
+  if (!['message', 'action', 'whisper'].includes(command.type)) {
+    if (others.length > 0) return 'Only messages, /me and /whisper can have several lines.';
+    return { type: command.type, prefix: '', lines: [first], commands: [command] };
+  }
+  const lines = [command.text, ...others];
+  if (lines.length > MAX_LINES) return `These are ${lines.length} lines. At most ${MAX_LINES} can be sent at once.`;
+  const prefix = first.slice(0, first.length - command.text.length);
+  return { type: command.type, prefix, lines, commands: lines.map((text) => ({ ...command, text })) };
+}
+
+// Returns the draft that would send these lines of a parsed draft.
+export function formatDraft({ type, prefix }, lines) {
+  const escape = type === 'message' && prefix === '' && lines[0].startsWith('/') ? '/' : '';
+  return prefix + escape + lines.join('\n');
+}
+
 // Returns the command for a typed line, or the text of an error. A line with an unknown command is sent as typed, because
 // a newer server can have more commands.
-export function parseCommand(line) {
+function parseCommand(line) {
   if (!line.startsWith('/')) return { type: 'message', text: line };
   if (line.startsWith('//')) return { type: 'message', text: line.slice(1) };
   const [word, rest] = splitWord(line.slice(1));

@@ -1,10 +1,16 @@
-// The list of messages: bounded, rendered in batches, and scrolled to its end while the user reads there.
-// Entries enter the document as text, never as HTML.
+// The list of messages: bounded, rendered in batches, and scrolled to its end while the user reads there. While the user
+// reads older messages, they stay where they are.
+
+import { dayElement, entryElement } from './log_entry.js';
+import { Presence } from './presence.js';
 
 // Bounds of the document, so that memory does not grow with the length of the chat. The second bound counts characters,
 // because a single message can have 65536 of them.
 const MAX_ENTRIES = 500;
 const MAX_CHARACTERS = 500_000;
+
+// Multiple of both bounds while the user reads older messages, which are the next to be removed.
+const READING_FACTOR = 2;
 
 // Distance from the end, in pixels, that counts as the end: on zoomed pages the scroll position is fractional.
 const END_TOLERANCE = 40;
@@ -13,21 +19,27 @@ const END_TOLERANCE = 40;
 const HIDDEN_RENDER_INTERVAL = 250;
 
 const log = document.getElementById('log');
+const pendingList = document.getElementById('pending'); // The last child of the log.
 const unseenButton = document.getElementById('unseen');
 const title = document.title;
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 let queue = []; // Entries to render.
+let pending = []; // Entries of messages that the server has not confirmed yet.
 let queuedMessages = 0; // Messages since the last rendering, including those dropped from the queue.
+let renderScheduled = false;
 let lastEntry = null; // The last rendered entry.
+let lastDay = new Date().toDateString(); // The day of the last message, or the day on which the page was opened.
 let characters = 0; // Length of all rendered entries.
+const lengths = new WeakMap(); // Length of each.
 let atEnd = true; // The user reads the end of the list.
+let reading = null; // The first visible text and its position in the list, while the user reads older messages.
+let keptScrollTop = -1; // The scroll position that kept this text in its place.
 let unseen = 0; // Messages below the visible part of the list.
 let unread = 0; // Messages since the page was hidden.
 
-// Appends a message, an action or a whisper. `label` is the sender as shown to the user.
-export function appendMessage({ type, from, text }, label, own) {
-  enqueue({ type, from, label, text, own });
+// Appends a message, an action or a whisper. `label` is the sender as shown to the user. `flags` are `own` and `mention`.
+export function appendMessage({ type, from, text, time = Date.now() }, label, flags) {
+  enqueue({ type, from, text, time, label, ...flags });
   queuedMessages += 1;
   if (document.hidden) {
     unread += 1;
@@ -40,83 +52,141 @@ export function appendNotice(text) {
   enqueue({ type: 'notice', text });
 }
 
+// Appends the text of the server's `help` event.
+export function appendHelp(text) {
+  enqueue({ type: 'help', text });
+}
+
+// Reports a user who `joined` or `left`. Consecutive reports are one entry, so that a crowd does not displace messages.
+export function appendPresence(event, name) {
+  const last = queue.at(-1) ?? lastEntry;
+  if (last?.presence?.add(event, name)) return scheduleRender();
+  const presence = new Presence();
+  presence.add(event, name);
+  enqueue({ type: 'notice', presence });
+}
+
+// Shows a message that the server has not confirmed yet below all others. Returns its entry.
+export function appendPending({ type, text }, from, label) {
+  const entry = { type, from, text, time: Date.now(), label, own: true, pending: true };
+  pending.push(entry);
+  scheduleRender();
+  return entry;
+}
+
+export function removePending(entry) {
+  pending = pending.filter((other) => other !== entry);
+  scheduleRender();
+}
+
+// Appends a message that did not get through, with the reason in place of the time, so that its text is not lost.
+export function appendFailed(entry, reason) {
+  enqueue({ ...entry, pending: false, failed: reason });
+}
+
 export function scrollToEnd() {
   atEnd = true;
+  reading = null;
   unseen = 0;
   log.scrollTop = log.scrollHeight;
   updateUnseen();
 }
 
-// Returns the hue for a name, which is the same on every page.
-export function nameHue(name) {
-  let hash = 0;
-  for (const character of name.toLowerCase()) hash = (hash * 31 + character.codePointAt(0)) % 65_536;
-  // Multiples of the golden angle give similar names distant hues.
-  return Math.round(hash * 137.508) % 360;
-}
-
 function enqueue(entry) {
-  entry.receivedAt = Date.now();
-  if (queue.length === 0) {
-    if (document.hidden) setTimeout(render, HIDDEN_RENDER_INTERVAL);
-    else requestAnimationFrame(render);
-  }
+  scheduleRender();
   queue.push(entry);
   // Older entries would be trimmed as soon as they were rendered. Dropping many at a time is cheap.
   if (queue.length >= 2 * MAX_ENTRIES) queue.splice(0, MAX_ENTRIES);
 }
 
+function scheduleRender() {
+  if (renderScheduled) return;
+  renderScheduled = true;
+  if (document.hidden) setTimeout(render, HIDDEN_RENDER_INTERVAL);
+  else requestAnimationFrame(render);
+}
+
 function render() {
+  renderScheduled = false;
+  updatePresence();
   const batch = document.createDocumentFragment();
-  for (const entry of queue.slice(-MAX_ENTRIES)) batch.append(entryElement(entry));
+  for (const entry of queue.slice(-MAX_ENTRIES)) appendEntry(batch, entry);
   queue = [];
-  log.append(batch);
+  pendingList.before(batch);
+  pendingList.replaceChildren(...pending.map((entry, index) => entryElement(entry, pending[index - 1] ?? lastEntry)));
   trim();
   unseen += queuedMessages;
   queuedMessages = 0;
-  if (atEnd) scrollToEnd();
-  else updateUnseen();
+  if (atEnd) return scrollToEnd();
+  keepReadingPosition();
+  updateUnseen();
 }
 
-function entryElement(entry) {
-  const { type, from, label, text, own } = entry;
-  const element = document.createElement('p');
-  element.className = type;
-  element.classList.toggle('own', own === true);
-  if (label) {
-    const sender = appendElement(element, 'span', 'sender', label);
-    sender.style.setProperty('--hue', nameHue(from));
-    element.append(' ');
+// Users can have joined and left since the last entry was rendered.
+function updatePresence() {
+  if (!lastEntry?.presence) return;
+  const element = lastEntry.element.lastElementChild;
+  const text = lastEntry.presence.toString();
+  // A screen reader would read the same text again.
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function appendEntry(batch, entry) {
+  const day = entry.time && new Date(entry.time).toDateString();
+  if (entry.time && day !== lastDay) {
+    append(batch, dayElement(entry.time));
+    lastDay = day;
+    lastEntry = null;
   }
-  appendElement(element, 'span', 'text', text).dir = 'auto';
-  if (label) {
-    entry.time = timeFormat.format(entry.receivedAt);
-    element.append(' ');
-    appendElement(element, 'time', '', entry.time);
-    // Consecutive messages of one sender within a minute share one visible name and time.
-    const grouped = lastEntry?.type === type && lastEntry.label === label && lastEntry.time === entry.time;
-    element.classList.toggle('grouped', grouped);
-  }
+  entry.element = append(batch, entryElement(entry, lastEntry), entry.text);
   lastEntry = entry;
-  characters += element.textContent.length;
-  return element;
 }
 
-function appendElement(parent, tag, className, text) {
-  const child = document.createElement(tag);
-  child.className = className;
-  child.textContent = text;
-  return parent.appendChild(child);
+// `text` can be longer than the part of it that the element shows.
+function append(batch, element, text = '') {
+  const length = Math.max(element.textContent.length, text.length);
+  lengths.set(element, length);
+  characters += length;
+  return batch.appendChild(element);
 }
 
 function trim() {
-  const overLimit = () => log.childElementCount > MAX_ENTRIES || characters > MAX_CHARACTERS;
-  while (log.childElementCount > 1 && overLimit()) {
-    characters -= log.firstElementChild.textContent.length;
+  const factor = atEnd ? 1 : READING_FACTOR;
+  const entries = () => log.childElementCount - 1;
+  while (entries() > 1 && (entries() > factor * MAX_ENTRIES || characters > factor * MAX_CHARACTERS)) {
+    characters -= lengths.get(log.firstElementChild);
     log.firstElementChild.remove();
   }
   // The first entry shows its own name and time, because the entry that it was grouped with can have been removed.
-  log.firstElementChild?.classList.remove('grouped');
+  log.firstElementChild.classList.remove('grouped');
+}
+
+// ---- Scrolling ----
+
+// Finds the first visible text, so that it can be kept in its place. Only some browsers do that by themselves (scroll
+// anchoring), and not if the layout of other entries changes.
+function findReading() {
+  let [first, end] = [0, log.childElementCount - 1];
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (positionOf(log.children[middle], 'bottom') <= 0) first = middle + 1;
+    else end = middle;
+  }
+  const text = log.children[first].lastElementChild;
+  return text && { text, position: positionOf(text, 'top') };
+}
+
+function positionOf(element, edge) {
+  return element.getBoundingClientRect()[edge] - log.getBoundingClientRect().top;
+}
+
+function keepReadingPosition() {
+  // The bounds can have removed the text.
+  if (!reading?.text.isConnected) reading = findReading();
+  const moved = reading ? positionOf(reading.text, 'top') - reading.position : 0;
+  if (moved === 0) return;
+  log.scrollTop += moved;
+  keptScrollTop = log.scrollTop;
 }
 
 function updateUnseen() {
@@ -125,12 +195,15 @@ function updateUnseen() {
 }
 
 log.addEventListener('scroll', () => {
+  // Browsers round the scroll position. Measuring again after each adjustment would add up the differences.
+  if (log.scrollTop === keptScrollTop) return;
   atEnd = log.scrollHeight - log.clientHeight - log.scrollTop < END_TOLERANCE;
+  reading = atEnd ? null : findReading();
   if (atEnd && unseen > 0) scrollToEnd();
 });
 
-// An on-screen keyboard shrinks the list; the last messages stay visible.
-new ResizeObserver(() => atEnd && scrollToEnd()).observe(log);
+// An on-screen keyboard or a longer draft shrinks the list, and a rotated screen breaks its lines anew.
+new ResizeObserver(() => (atEnd ? scrollToEnd() : keepReadingPosition())).observe(log);
 
 unseenButton.addEventListener('click', () => {
   scrollToEnd();

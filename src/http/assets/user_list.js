@@ -1,6 +1,6 @@
 // The list of users in the room. Events from the server keep it current; selecting a name starts a whisper.
 
-import { nameHue } from './message_log.js';
+import { nameHue } from './log_entry.js';
 
 // Number of names in the server's `who` event. The server only counts further users.
 const MAX_LISTED_NAMES = 100;
@@ -50,6 +50,11 @@ export function renameUser(from, to) {
   setCount(users);
 }
 
+// Returns the known names in the order of the list.
+export function sortedNames() {
+  return [...names].sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
+}
+
 export function formatCount(count) {
   return count === 1 ? '1 user' : `${count} users`;
 }
@@ -68,10 +73,9 @@ function render() {
     item.remove();
     items.delete(name);
   }
-  const sorted = [...names].sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
   // Items already in their place are not moved, because moving a button takes its focus away.
   let next = list.firstElementChild;
-  for (const name of sorted) {
+  for (const name of sortedNames()) {
     const item = items.get(name) ?? createItem(name);
     item.classList.toggle('own', name === ownName);
     if (item === next) next = next.nextElementSibling;

@@ -1,0 +1,74 @@
+//! The user's name on the chat page, in a real browser.
+
+mod support;
+
+use support::{Browser, TestServer, watchdog};
+
+#[test]
+fn a_new_tab_offers_the_last_name() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut first = browser.chat(server.address);
+    first.wait_until("document.getElementById('offer').hidden");
+    first.enter("name", "alice");
+    first.wait_for_entry("notice", "You are now alice.");
+    first.wait_until("document.getElementById('offer').hidden");
+
+    // The name is not offered while a user has it.
+    let mut second = browser.chat(server.address);
+    second.enter("text", "/who");
+    second.wait_for_entry("notice", "2 users here: alice, user1.");
+    second.wait_until("document.getElementById('offer').hidden");
+    first.enter("text", "/quit");
+    second.wait_for_entry("notice", "alice left.");
+
+    let mut third = browser.chat(server.address);
+    third.wait_until("document.getElementById('offer').textContent === 'Be alice again'");
+    third.wait_until("!document.getElementById('offer').hidden");
+    assert_eq!(
+        third.value("document.getElementById('name').value"),
+        "user2"
+    );
+    third.value("document.getElementById('offer').click()");
+    third.wait_for_entry("notice", "You are now alice.");
+    third.wait_until("document.getElementById('offer').hidden");
+}
+
+#[test]
+fn a_refusal_goes_when_the_rename_succeeds() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    let shows = |id: &str, text: &str| {
+        format!("document.getElementById('{id}-error').textContent.includes({text:?})")
+    };
+    // Refused in the message field, and then chosen in the field of the name.
+    page.enter("text", "/nick server");
+    page.wait_until(&shows("text", "reserved"));
+    page.enter("name", "alice");
+    page.wait_for_entry("notice", "You are now alice.");
+    page.wait_until(
+        "['text-error', 'text'].every(id => \
+         (e => (e.value ?? e.textContent) === '' && !e.ariaInvalid)(document.getElementById(id)))",
+    );
+    // The other way around.
+    page.enter("name", "server");
+    page.wait_until(&shows("name", "reserved"));
+    page.enter("text", "/nick bob");
+    page.wait_for_entry("notice", "You are now bob.");
+    page.wait_until("document.getElementById('name-error').textContent === ''");
+    page.wait_until("document.getElementById('name').value === 'bob'");
+    // An error of something else stays, and so does a draft.
+    page.enter("text", "/w nobody hi");
+    page.wait_until(&shows("text", "Nobody here"));
+    page.enter("name", "carol");
+    page.wait_for_entry("notice", "You are now carol.");
+    page.wait_until(&shows("text", "Nobody here"));
+    page.wait_until("document.getElementById('text').value === '/w nobody hi'");
+}
