@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod help;
 mod log_writer;
 #[cfg(unix)]
 mod signals;

@@ -1,0 +1,35 @@
+//! The text of `--help`.
+
+/// All options, in lines of at most 80 columns.
+pub const HELP: &str = "\
+threadchat, a WebSocket chat server on plain threads
+
+Usage: threadchat [OPTION]...
+
+  --listen ADDR:PORT      address to listen on [127.0.0.1:8080]
+  --listen-backlog N      clients that wait to be accepted [4096]
+  --max-connections N     WebSockets at a time; further ones get 503 [1000]
+  --max-per-address N     WebSockets from one address, or one /64 of IPv6;
+                          further ones get 429; 0: no limit [0]
+  --max-message BYTES     largest message; a larger one gets Close 1009 [65536]
+  --max-backlog BYTES     bytes queued for one client before it is disconnected
+                          [1048576, or four of the largest messages]
+  --ping SECONDS          idle time before a Ping; after another such period
+                          the client is disconnected; 0: never [15]
+  --rate-limit N          messages a second for each client, with a burst of N;
+                          each KiB of a message counts as one; a faster client
+                          is slowed down; 0: no limit [0]
+  --writers N             threads that send, for chats with 500 clients and more
+                          for each of them on as many processors [1]
+  --allow-origin ORIGIN   web pages that can connect, such as
+                          https://chat.example; can be repeated [any]
+  --trusted-proxy ADDR[/BITS]
+                          reverse proxy whose X-Forwarded-For has the address
+                          of the client; can be repeated [none]
+  --tls-cert FILE         certificate in PEM format, followed by those of the
+                          authorities between it and a known one [none: no TLS]
+  --tls-key FILE          its private key in PEM format [none]
+  --log-level LEVEL       off, error, warn, info, debug or trace [info]
+  --log-file PATH         append the log to this file [stderr]
+  --help, --version
+";
