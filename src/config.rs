@@ -18,6 +18,13 @@ pub const MAX_LISTEN_BACKLOG: u32 = 65535;
 /// The largest value of [`Config::writers`]. Parts of 500 clients for more would be more clients than threads can serve.
 pub const MAX_WRITERS: usize = 64;
 
+/// The largest value of [`Config::max_rooms`]. Each room is a thread, and more than that would not fit into the address space
+/// of a 32-bit board.
+pub const MAX_ROOMS_LIMIT: usize = 500;
+
+/// The largest value of [`Config::history`]. A newcomer would not read more.
+pub const MAX_HISTORY: usize = 10_000;
+
 /// The stack of each thread that serves a client, in bytes. It is address space, of which only touched pages become
 /// memory, and small enough for thousands of threads in the 3 GiB of a 32-bit board. Without optimization, frames are several
 /// times larger.
@@ -63,6 +70,12 @@ const INBOX_MAX_BYTES: usize = 64 << 20;
 /// client waits for several batches while another one floods the inbox.
 const INBOX_CAPACITY: RangeInclusive<usize> = 8..=MAX_BATCH_EVENTS;
 
+/// The part of the inboxes' capacity that a room other than `/chat` has. Short messages fill a batch with less.
+const ROOM_INBOX_DIVISOR: usize = 8;
+
+/// The largest history of a room in bytes.
+const MAX_HISTORY_SIZE: usize = 1 << 20;
+
 /// A batch ends with this many bytes of frames: enough to be worth one write per client, and few enough for the
 /// socket buffer of a client that reads.
 pub(crate) const MAX_BATCH_BYTES: usize = 64 << 10;
@@ -106,6 +119,10 @@ pub struct Config {
     pub max_connections: usize,
     /// The largest number of open WebSockets from one address, or from one /64 of IPv6. `None`: no limit.
     pub max_per_address: Option<usize>,
+    /// The largest number of rooms with users, apart from `/chat`: 0 to [`MAX_ROOMS_LIMIT`].
+    pub max_rooms: usize,
+    /// The number of messages and actions that a newcomer to a room receives: 0 to [`MAX_HISTORY`].
+    pub history: usize,
     /// The largest message accepted from a client, in bytes: 1 to [`MAX_MESSAGE_LIMIT`].
     pub max_message: usize,
     /// The most bytes that can be queued for one client. `None`: [`Config::backlog_limit`] derives it.
@@ -141,6 +158,8 @@ impl Default for Config {
             listen_backlog: 4096,
             max_connections: 1000,
             max_per_address: None,
+            max_rooms: 64,
+            history: 0,
             max_message: 64 << 10,
             max_backlog: None,
             ping: Some(Duration::from_secs(15)),
@@ -183,6 +202,12 @@ impl Config {
         if self.max_per_address == Some(0) {
             return invalid("--max-per-address must be at least 1, or none".into());
         }
+        if self.max_rooms > MAX_ROOMS_LIMIT {
+            return invalid(format!("--max-rooms must be at most {MAX_ROOMS_LIMIT}"));
+        }
+        if self.history > MAX_HISTORY {
+            return invalid(format!("--history must be at most {MAX_HISTORY}"));
+        }
         if !(1..=MAX_MESSAGE_LIMIT).contains(&self.max_message) {
             return invalid(format!("--max-message must be 1 to {MAX_MESSAGE_LIMIT}"));
         }
@@ -206,6 +231,17 @@ impl Config {
         self.max_message
             .saturating_mul(2)
             .saturating_add(2 * MAX_BATCH_BYTES)
+    }
+
+    /// Returns the most bytes of history that a room keeps: 1 MiB, but half of a client's backlog at most, so that a newcomer
+    /// can queue it.
+    pub(crate) fn history_limit(&self) -> usize {
+        MAX_HISTORY_SIZE.min(self.backlog_limit() / 2)
+    }
+
+    /// Returns the capacity in events of the inbox of a room other than `/chat`.
+    pub(crate) fn room_inbox_capacity(&self) -> usize {
+        (self.inbox_capacity() / ROOM_INBOX_DIVISOR).max(*INBOX_CAPACITY.start())
     }
 
     /// Returns the capacity of the dispatcher's inbox in events.

@@ -2,14 +2,37 @@
 
 mod support;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use support::{Client, TestServer, watchdog};
 use threadchat::protocol::ServerEvent;
 use tungstenite::http::HeaderValue;
 
-/// Reads and parses the next event.
+/// Reads and parses the next event. Checks its time or epoch, and sets it to 0.
 fn next_event(client: &mut Client) -> ServerEvent<'static> {
     let text = client.recv_text();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    let mut event = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    if let ServerEvent::Message { time, .. }
+    | ServerEvent::Action { time, .. }
+    | ServerEvent::Welcome { epoch: time, .. } = &mut event
+    {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.expect("the clock is set").as_millis() as u64;
+        assert!((now - 60_000..=now).contains(time), "{text}");
+        *time = 0;
+    }
+    event
+}
+
+fn welcome(name: &'static str, users: usize, last: u64) -> ServerEvent<'static> {
+    ServerEvent::Welcome {
+        name: name.into(),
+        users,
+        room: "".into(),
+        epoch: 0,
+        last,
+        gap: false,
+    }
 }
 
 #[test]
@@ -75,13 +98,7 @@ fn json_and_plain_text_share_one_chat() {
     let _watchdog = watchdog(60);
     let server = TestServer::start();
     let mut json = Client::json(server.address, "/chat");
-    assert_eq!(
-        next_event(&mut json),
-        ServerEvent::Welcome {
-            name: "user0".into(),
-            users: 1
-        }
-    );
+    assert_eq!(next_event(&mut json), welcome("user0", 1, 0));
     let mut plain = server.client();
     assert_eq!(
         next_event(&mut json),
@@ -96,7 +113,9 @@ fn json_and_plain_text_share_one_chat() {
         next_event(&mut json),
         ServerEvent::Message {
             from: "user1".into(),
-            text: "from plain".into()
+            text: "from plain".into(),
+            id: 1,
+            time: 0
         }
     );
     json.send_text(r#"{"type":"message","text":"/nick \"not\" a\ncommand"}"#);
@@ -105,7 +124,9 @@ fn json_and_plain_text_share_one_chat() {
         next_event(&mut json),
         ServerEvent::Message {
             from: "user0".into(),
-            text
+            text,
+            id: 2,
+            time: 0
         }
     );
     json.send_text(r#"{"type":"action","text":"waves"}"#);
@@ -113,7 +134,9 @@ fn json_and_plain_text_share_one_chat() {
         next_event(&mut json),
         ServerEvent::Action {
             from: "user0".into(),
-            text: "waves".into()
+            text: "waves".into(),
+            id: 3,
+            time: 0
         }
     );
     json.send_text(r#"{"type":"rename","name":"alice"}"#);
@@ -173,13 +196,7 @@ fn invalid_commands_get_an_error_and_keep_the_connection() {
     let _watchdog = watchdog(60);
     let server = TestServer::start();
     let mut json = Client::json(server.address, "/chat?name=user7");
-    assert_eq!(
-        next_event(&mut json),
-        ServerEvent::Welcome {
-            name: "user0".into(),
-            users: 1
-        }
-    );
+    assert_eq!(next_event(&mut json), welcome("user0", 1, 0));
     assert!(
         matches!(next_event(&mut json), ServerEvent::Error { text } if text.contains("reserved"))
     );
@@ -205,7 +222,9 @@ fn invalid_commands_get_an_error_and_keep_the_connection() {
         next_event(&mut json),
         ServerEvent::Message {
             from: "user0".into(),
-            text: "still here".into()
+            text: "still here".into(),
+            id: 1,
+            time: 0
         }
     );
 }
@@ -260,7 +279,7 @@ fn json_and_plain_text_see_the_same_order_under_load() {
         }
         let mut objects = Vec::new();
         while objects.len() < 6 * MESSAGES {
-            if let ServerEvent::Message { from, text } = next_event(&mut json) {
+            if let ServerEvent::Message { from, text, .. } = next_event(&mut json) {
                 objects.push((from.into_owned(), text.into_owned()));
             }
         }

@@ -4,13 +4,13 @@
 use std::collections::VecDeque;
 #[cfg(target_os = "linux")]
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::event::{ConnectionId, Endpoint, Event, JoinRequest};
+use super::event::{ConnectionId, Endpoint, Event};
 use super::room::{self, Delivery, Recipients, Room};
 use super::sessions::Sessions;
 use crate::config::{CLOSE_TIMEOUT, MAX_BATCH_EVENTS};
@@ -29,6 +29,8 @@ const BATCH_LINGER_PER_CLIENT: Duration = Duration::from_micros(6);
 
 struct Dispatcher {
     room: Room,
+    /// The beginning of each line of the log.
+    log_prefix: String,
     sessions: Sessions,
     /// Clients that were sent a Close, and the time at which they are aborted. The timeout is the same for all, so the
     /// first entry is due first.
@@ -36,11 +38,12 @@ struct Dispatcher {
     shutting_down: bool,
 }
 
-/// Processes events until every sender of the inbox is dropped. Batches are sent by up to `writers` threads.
-pub(crate) fn run(inbox: &Receiver<Event>, writers: usize) {
+/// Processes the events of a room until every sender of the inbox is dropped. Batches are sent by up to `writers` threads.
+pub(crate) fn run(inbox: &Receiver<Event>, room: Room, writers: usize) {
     wait_precisely();
     let mut dispatcher = Dispatcher {
-        room: Room::default(),
+        log_prefix: room.log_prefix(),
+        room,
         sessions: Sessions::new(writers),
         closing: VecDeque::new(),
         shutting_down: false,
@@ -146,14 +149,13 @@ impl Dispatcher {
                 log::info!("echo client {peer} connected");
             }
             Endpoint::Chat(_) if self.shutting_down => response.write(),
-            Endpoint::Chat(JoinRequest { dialect, name }) => {
-                let deliveries = self
-                    .room
-                    .join(id, name.as_deref(), peer.ip(), Instant::now());
+            Endpoint::Chat(request) => {
+                let deliveries = self.room.join(id, &request, peer.ip(), unix_millis());
                 for delivery in &deliveries {
                     match delivery.recipients {
                         // The greeting follows the response in the same write.
                         Recipients::Only(_) => {
+                            let dialect = request.dialect;
                             dialect.encode(&delivery.event, response.bytes_mut());
                         }
                         recipients => self.sessions.deliver(recipients, &delivery.event),
@@ -162,7 +164,10 @@ impl Dispatcher {
                 response.write();
                 let users = self.room.users();
                 let name = self.room.name(id).unwrap_or_default();
-                log::info!("{name} joined from {peer} ({users} users)");
+                log::info!(
+                    "{}{name} joined from {peer} ({users} users)",
+                    self.log_prefix
+                );
             }
         }
         if self.shutting_down {
@@ -177,7 +182,7 @@ impl Dispatcher {
         }
         let is_quit = matches!(command, ClientCommand::Quit);
         let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
-        let mut deliveries = self.room.handle(id, command, Instant::now);
+        let mut deliveries = self.room.handle(id, command, unix_millis);
         // Whispers of one client cannot fill the backlog of another. Messages to all can: `--rate-limit` is against that.
         if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
             && let Some(session) = self.sessions.get(receiver)
@@ -187,7 +192,11 @@ impl Dispatcher {
         }
         deliver(&mut self.sessions, &deliveries);
         if let Some(name) = quitting {
-            log::info!("{name} quit ({} users)", self.room.users());
+            log::info!(
+                "{}{name} quit ({} users)",
+                self.log_prefix,
+                self.room.users()
+            );
             self.close(id, CloseCode::Normal, "bye");
         }
     }
@@ -214,12 +223,15 @@ impl Dispatcher {
         match self.room.name(id) {
             Some(name) => {
                 let users = self.room.users() - 1;
-                log::info!("{name} left from {peer}: {reason}; {users} users");
+                log::info!(
+                    "{}{name} left from {peer}: {reason}; {users} users",
+                    self.log_prefix
+                );
             }
             None => log::info!("{peer} disconnected: {reason}"),
         }
         if reason.is_too_slow() {
-            self.room.reserve_name(id, Instant::now());
+            self.room.reserve_name(id, unix_millis());
         }
         deliver(&mut self.sessions, &self.room.leave(id));
     }
@@ -228,7 +240,11 @@ impl Dispatcher {
         self.shutting_down = true;
         self.sessions.flush();
         let ids = self.sessions.ids();
-        log::info!("shutting down: closing {} connections", ids.len());
+        log::info!(
+            "{}shutting down: closing {} connections",
+            self.log_prefix,
+            ids.len()
+        );
         for id in ids {
             self.close(id, CloseCode::Away, "the server stops");
         }
@@ -242,6 +258,12 @@ impl Dispatcher {
             self.closing.push_back((Instant::now() + CLOSE_TIMEOUT, id));
         }
     }
+}
+
+/// Returns the time in milliseconds since 1970.
+pub(super) fn unix_millis() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| elapsed.as_millis() as u64)
 }
 
 fn deliver(sessions: &mut Sessions, deliveries: &[Delivery<'_>]) {

@@ -59,4 +59,15 @@ pub(crate) struct JoinRequest {
     pub(crate) dialect: Dialect,
     /// The requested name.
     pub(crate) name: Option<String>,
+    /// The last text that the client received before it lost its connection.
+    pub(crate) since: Option<Received>,
+}
+
+/// The place up to which a client has received the texts of a room.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Received {
+    /// The life of the room.
+    pub(crate) epoch: u64,
+    /// The id of the last text.
+    pub(crate) id: u64,
 }

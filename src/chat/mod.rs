@@ -1,6 +1,8 @@
-//! The chat: one dispatcher thread that owns the sessions and the room.
+//! The chat: a dispatcher thread for each room, which owns the room and its sessions.
 
 pub(crate) mod dispatcher;
 pub(crate) mod event;
+mod history;
 mod room;
+pub(crate) mod rooms;
 mod sessions;

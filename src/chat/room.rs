@@ -3,19 +3,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
-use super::event::ConnectionId;
+use super::event::{ConnectionId, JoinRequest, Received};
+use super::history::{History, Kind, Missed};
+use crate::config::Config;
 use crate::net::forwarded::counted_address;
 use crate::protocol::{ClientCommand, ServerEvent, help};
-use crate::text::{NameError, excerpt, sanitize, validate_name};
+use crate::text::{NameError, RoomName, excerpt, sanitize, validate_name};
 
 /// The longest list of names. Further users are only counted.
 const MAX_LISTED_NAMES: usize = 100;
 
 /// The time for which the name of a user that was disconnected for being slow is reserved for its address. Otherwise a
-/// client that makes others slow could take their names.
-const NAME_RESERVATION: Duration = Duration::from_secs(30);
+/// client that makes others slow could take their names. In milliseconds.
+const NAME_RESERVATION: u64 = 30_000;
 
 /// The largest number of reserved names. Beyond it the oldest reservation ends.
 const MAX_RESERVED_NAMES: usize = 1000;
@@ -29,7 +30,8 @@ struct Reservation {
     /// The name in lower case.
     name: String,
     address: IpAddr,
-    end: Instant,
+    /// In milliseconds since 1970.
+    end: u64,
 }
 
 /// The users that receive an event.
@@ -80,9 +82,14 @@ struct User {
     address: IpAddr,
 }
 
-/// The users and their names.
+/// The users and their names, and what was said. All times are in milliseconds since 1970.
 #[derive(Default)]
-pub(super) struct Room {
+pub(crate) struct Room {
+    /// The name of the room, empty for `/chat`.
+    name: String,
+    /// The number of this life of the room.
+    epoch: u64,
+    history: History,
     users: BTreeMap<ConnectionId, User>,
     /// The users by their names in lower case, which are unique.
     by_name: HashMap<String, ConnectionId>,
@@ -93,6 +100,24 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Creates an empty room. `epoch` differs from that of every earlier room with this name.
+    pub(crate) fn new(name: Option<&RoomName>, epoch: u64, config: &Config) -> Room {
+        Room {
+            name: name.map_or("", RoomName::as_str).to_owned(),
+            epoch,
+            history: History::new(config.history, config.history_limit()),
+            ..Room::default()
+        }
+    }
+
+    /// Returns the beginning of the log's lines about this room.
+    pub(super) fn log_prefix(&self) -> String {
+        match self.name.as_str() {
+            "" => String::new(),
+            name => format!("room {name}: "),
+        }
+    }
+
     /// Returns the name of a user.
     pub(super) fn name(&self, id: ConnectionId) -> Option<&str> {
         self.users.get(&id).map(|user| user.name.as_str())
@@ -104,7 +129,7 @@ impl Room {
     }
 
     /// Reserves the name of a user that is about to leave for its address.
-    pub(super) fn reserve_name(&mut self, id: ConnectionId, now: Instant) {
+    pub(super) fn reserve_name(&mut self, id: ConnectionId, now: u64) {
         // Guest names are never given to another user.
         let user = self.users.get(&id);
         let Some(user) = user.filter(|user| validate_name(&user.name).is_ok()) else {
@@ -129,7 +154,7 @@ impl Room {
     }
 
     /// Returns whether a name is reserved for another address. Drops the reservations that have ended.
-    fn is_reserved(&mut self, name: &str, address: IpAddr, now: Instant) -> bool {
+    fn is_reserved(&mut self, name: &str, address: IpAddr, now: u64) -> bool {
         while self
             .reservations
             .front()
@@ -142,14 +167,16 @@ impl Room {
             .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
     }
 
-    /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason.
+    /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason. The kept
+    /// texts that the user has not received follow.
     pub(super) fn join(
         &mut self,
         id: ConnectionId,
-        requested: Option<&str>,
+        request: &JoinRequest,
         address: IpAddr,
-        now: Instant,
-    ) -> Vec<Delivery<'static>> {
+        now: u64,
+    ) -> Vec<Delivery<'_>> {
+        let requested = request.name.as_deref();
         let address = counted_address(address);
         let guest_name = format!("user{}", self.next_guest);
         self.next_guest += 1;
@@ -170,16 +197,35 @@ impl Room {
             name: name.clone().into(),
             users,
         };
+        let missed = self.missed(request.since);
         let welcome = ServerEvent::Welcome {
             name: name.into(),
             users,
+            room: Cow::from(&self.name),
+            epoch: self.epoch,
+            last: self.history.last_id(),
+            gap: request.since.is_some() && missed.gap,
         };
         let mut deliveries = vec![
             Delivery::to_all_except(id, joined),
             Delivery::to_only(id, welcome),
         ];
         deliveries.extend(refusal);
+        let texts = self.history.newest(missed.kept);
+        deliveries.extend(texts.map(|text| Delivery::to_only(id, text)));
         deliveries
+    }
+
+    /// Returns the texts that a newcomer has missed.
+    fn missed(&self, since: Option<Received>) -> Missed {
+        match since {
+            Some(Received { epoch, id }) if epoch == self.epoch => self.history.missed_since(id),
+            // Of an earlier life of the room, nothing is kept.
+            _ => Missed {
+                kept: self.history.len(),
+                gap: true,
+            },
+        }
     }
 
     /// Removes a user. Does nothing if the user has left before.
@@ -200,11 +246,13 @@ impl Room {
         &'a mut self,
         id: ConnectionId,
         command: ClientCommand<'_>,
-        now: impl Fn() -> Instant,
+        now: impl Fn() -> u64,
     ) -> Vec<Delivery<'a>> {
         let command = match command {
             ClientCommand::Rename { name } => return self.rename(id, &name, now()),
             ClientCommand::Quit => return self.leave(id),
+            ClientCommand::Message { text } => return self.say(id, Kind::Message, text, now()),
+            ClientCommand::Action { text } => return self.say(id, Kind::Action, text, now()),
             other => other,
         };
         let Some(name) = self.name(id) else {
@@ -212,14 +260,6 @@ impl Room {
         };
         let from = Cow::from(name);
         vec![match command {
-            ClientCommand::Message { text } => {
-                let text = sanitize_owned(text);
-                Delivery::to_all(ServerEvent::Message { from, text })
-            }
-            ClientCommand::Action { text } => {
-                let text = sanitize_owned(text);
-                Delivery::to_all(ServerEvent::Action { from, text })
-            }
             ClientCommand::Whisper { to, text } => return self.whisper(id, from, &to, &text),
             ClientCommand::Who {} => Delivery::to_only(id, self.list_users()),
             ClientCommand::Help {} => {
@@ -229,11 +269,28 @@ impl Room {
             ClientCommand::Unknown(error) | ClientCommand::Invalid(error) => {
                 Delivery::error(id, sanitize(&error).into_owned())
             }
-            // Rename and Quit are handled above, because they change the room. The decoder replaces a Line.
-            ClientCommand::Rename { .. } | ClientCommand::Quit | ClientCommand::Line { .. } => {
-                return Vec::new();
-            }
+            // Those that change the room are handled above. The decoder replaces a Line.
+            ClientCommand::Rename { .. }
+            | ClientCommand::Quit
+            | ClientCommand::Message { .. }
+            | ClientCommand::Action { .. }
+            | ClientCommand::Line { .. } => return Vec::new(),
         }]
+    }
+
+    fn say<'a>(
+        &'a mut self,
+        id: ConnectionId,
+        kind: Kind,
+        text: Cow<'_, str>,
+        now: u64,
+    ) -> Vec<Delivery<'a>> {
+        let Some(User { name, .. }) = self.users.get(&id) else {
+            return Vec::new();
+        };
+        let text = sanitize_owned(text);
+        let id = self.history.add(kind, name, &text, now);
+        vec![Delivery::to_all(kind.event(name.into(), text, id, now))]
     }
 
     fn list_users(&self) -> ServerEvent<'_> {
@@ -281,12 +338,7 @@ impl Room {
         deliveries
     }
 
-    fn rename(
-        &mut self,
-        id: ConnectionId,
-        requested: &str,
-        now: Instant,
-    ) -> Vec<Delivery<'static>> {
+    fn rename(&mut self, id: ConnectionId, requested: &str, now: u64) -> Vec<Delivery<'static>> {
         let Some(User { name, address }) = self.users.get(&id) else {
             return Vec::new();
         };
@@ -317,7 +369,7 @@ impl Room {
         id: ConnectionId,
         name: &str,
         address: IpAddr,
-        now: Instant,
+        now: u64,
     ) -> Result<(), NameError> {
         validate_name(name)?;
         if self.is_reserved(name, address, now) {

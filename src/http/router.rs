@@ -6,7 +6,7 @@ use super::response::HttpResponse;
 use super::upgrade::Upgrade;
 use super::{static_files, upgrade};
 use crate::config::Config;
-use crate::text::excerpt;
+use crate::text::{RoomName, excerpt};
 
 /// The action that a request leads to.
 pub(crate) enum Route {
@@ -29,18 +29,30 @@ pub(crate) fn route(request: Request, config: &Config) -> Route {
         return Route::Response(file);
     }
     match request.uri().path() {
-        "/chat" | "/echo" => match upgrade::upgrade(request, config) {
-            Ok(upgrade) => Route::Upgrade(upgrade),
-            Err((response, Some(origin))) => Route::WrongOrigin { origin, response },
-            Err((response, None)) => Route::Response(response),
-        },
+        "/chat" | "/echo" => open(request, None, config),
         "/health" => Route::Health,
-        path => Route::Response(HttpResponse::new(
-            "404 Not Found",
-            format!(
-                "nothing at {:?}: the chat page is at /, the chat is a WebSocket at /chat\n",
-                excerpt(path)
+        path => match path.strip_prefix("/chat/").map(str::parse) {
+            Some(Ok(room)) if config.max_rooms > 0 => open(request, Some(room), config),
+            Some(Err(error)) if config.max_rooms > 0 => not_found(path, &error.to_string()),
+            Some(_) => not_found(path, "the only room is /chat"),
+            None => not_found(
+                path,
+                "the chat page is at /, the chat is a WebSocket at /chat",
             ),
-        )),
+        },
     }
+}
+
+/// Returns the route of a request for a WebSocket.
+fn open(request: Request, room: Option<RoomName>, config: &Config) -> Route {
+    match upgrade::upgrade(request, room, config) {
+        Ok(upgrade) => Route::Upgrade(upgrade),
+        Err((response, Some(origin))) => Route::WrongOrigin { origin, response },
+        Err((response, None)) => Route::Response(response),
+    }
+}
+
+fn not_found(path: &str, help: &str) -> Route {
+    let text = format!("nothing at {:?}: {help}\n", excerpt(path));
+    Route::Response(HttpResponse::new("404 Not Found", text))
 }

@@ -6,15 +6,18 @@ use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::response::HttpResponse;
-use crate::chat::event::{Endpoint, JoinRequest};
+use crate::chat::event::{Endpoint, JoinRequest, Received};
 use crate::config::Config;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
+use crate::text::RoomName;
 
 /// An accepted handshake.
 pub(crate) struct Upgrade {
     /// The response of the handshake, as bytes.
     pub(crate) response: Vec<u8>,
     pub(crate) endpoint: Endpoint,
+    /// The room to enter. `None` for `/chat` and `/echo`.
+    pub(crate) room: Option<RoomName>,
 }
 
 /// Checks a handshake and builds its response.
@@ -24,6 +27,7 @@ pub(crate) struct Upgrade {
 /// The response that refuses the handshake, and the origin if that is not allowed.
 pub(super) fn upgrade(
     mut request: Request,
+    room: Option<RoomName>,
     config: &Config,
 ) -> Result<Upgrade, (HttpResponse, Option<String>)> {
     let invalid = |error| (handshake_error(error), None);
@@ -45,7 +49,8 @@ pub(super) fn upgrade(
             }
             Endpoint::Chat(JoinRequest {
                 dialect,
-                name: requested_name(&request),
+                name: query_value(&request, "name").map(str::to_owned),
+                since: received(&request).map_err(|response| (response, None))?,
             })
         }
     };
@@ -54,6 +59,7 @@ pub(super) fn upgrade(
     Ok(Upgrade {
         response: bytes,
         endpoint,
+        room,
     })
 }
 
@@ -119,11 +125,30 @@ fn negotiate_subprotocol(request: &Request) -> Dialect {
     }
 }
 
-/// Returns the value of `name` in the query. Valid names need no escapes, so a name with escapes is refused without decoding.
-fn requested_name(request: &Request) -> Option<String> {
+/// Returns the place up to which a client has received the texts of its room.
+///
+/// # Errors
+///
+/// The response to numbers that are invalid, or not together.
+fn received(request: &Request) -> Result<Option<Received>, HttpResponse> {
+    let numbers = ["since", "epoch"].map(|key| query_value(request, key));
+    let [Some(id), Some(epoch)] = numbers.map(|value| value?.parse().ok()) else {
+        return match numbers {
+            [None, None] => Ok(None),
+            _ => Err(HttpResponse::new(
+                "400 Bad Request",
+                "since and epoch must be whole numbers, and need each other\n",
+            )),
+        };
+    };
+    Ok(Some(Received { epoch, id }))
+}
+
+/// Returns a value in the query. Valid values need no escapes, so one with escapes is refused without decoding.
+fn query_value<'a>(request: &'a Request, key: &str) -> Option<&'a str> {
     let pairs = request.uri().query()?.split('&');
     pairs
         .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == "name")
-        .map(|(_, name)| name.to_owned())
+        .find(|(found, _)| *found == key)
+        .map(|(_, value)| value)
 }

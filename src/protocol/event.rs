@@ -14,6 +14,18 @@ pub enum ServerEvent<'a> {
         name: Cow<'a, str>,
         /// The number of users, including this one.
         users: usize,
+        /// The name of the room, empty for `/chat`.
+        #[serde(default)]
+        room: Cow<'a, str>,
+        /// The number of this life of the room: a room ends with its last user, and its ids then start anew.
+        #[serde(default)]
+        epoch: u64,
+        /// The id of the newest message or action, 0 if there was none.
+        #[serde(default)]
+        last: u64,
+        /// Whether the user has missed messages that are gone. Only for users that say what they have received.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gap: bool,
     },
     /// A user sent a text to all users.
     Message {
@@ -21,6 +33,12 @@ pub enum ServerEvent<'a> {
         from: Cow<'a, str>,
         /// The text.
         text: Cow<'a, str>,
+        /// The number of the message, one more than that of the message or action before it.
+        #[serde(default)]
+        id: u64,
+        /// The time in milliseconds since 1970.
+        #[serde(default)]
+        time: u64,
     },
     /// A user does something.
     Action {
@@ -28,6 +46,12 @@ pub enum ServerEvent<'a> {
         from: Cow<'a, str>,
         /// The action.
         text: Cow<'a, str>,
+        /// The number of the action, one more than that of the message or action before it.
+        #[serde(default)]
+        id: u64,
+        /// The time in milliseconds since 1970.
+        #[serde(default)]
+        time: u64,
     },
     /// A user sent a text to one user. Both receive the event.
     Whisper {

@@ -81,9 +81,13 @@ mod tests {
         assert_eq!(
             json(ServerEvent::Welcome {
                 name: "a".into(),
-                users: 2
+                users: 2,
+                room: "b".into(),
+                epoch: 3,
+                last: 4,
+                gap: false
             }),
-            r#"{"type":"welcome","name":"a","users":2}"#
+            r#"{"type":"welcome","name":"a","users":2,"room":"b","epoch":3,"last":4}"#
         );
         assert_eq!(
             json(ServerEvent::Who {

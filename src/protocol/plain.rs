@@ -35,8 +35,8 @@ pub fn encode(event: &ServerEvent<'_>, mut line: impl FnMut(&str)) {
             line(&format!("You are connected! There are {users} users here."))
         }
         // By far the most frequent event, so one allocation of the right size.
-        ServerEvent::Message { from, text } => line(&["[", from, "]: ", text].concat()),
-        ServerEvent::Action { from, text } => line(&format!("[{from}] {text}")),
+        ServerEvent::Message { from, text, .. } => line(&["[", from, "]: ", text].concat()),
+        ServerEvent::Action { from, text, .. } => line(&format!("[{from}] {text}")),
         ServerEvent::Whisper {
             to,
             text,
@@ -167,14 +167,20 @@ mod tests {
         assert_eq!(
             lines(ServerEvent::Welcome {
                 name: "user0".into(),
-                users: 1
+                users: 1,
+                room: "lobby".into(),
+                epoch: 1,
+                last: 1,
+                gap: true
             }),
             [greeting]
         );
         assert_eq!(
             lines(ServerEvent::Message {
                 from: "user0".into(),
-                text: "hi".into()
+                text: "hi".into(),
+                id: 1,
+                time: 1
             }),
             ["[user0]: hi"]
         );
@@ -199,7 +205,9 @@ mod tests {
         assert_eq!(
             lines(ServerEvent::Action {
                 from: "a".into(),
-                text: "waves".into()
+                text: "waves".into(),
+                id: 1,
+                time: 1
             }),
             ["[a] waves"]
         );

@@ -12,14 +12,15 @@ use tungstenite::handshake::server::Request;
 use tungstenite::http::HeaderValue;
 
 use super::pending::Pending;
-use super::permit::ConnectionLimit;
+use super::permit::{ConnectionLimit, ConnectionPermit};
 use super::refusal::{Refusal, RefusalLog};
 #[cfg(feature = "tls")]
 use super::tls_handshake;
-use crate::chat::event::{ConnectionId, Event};
+use crate::chat::event::ConnectionId;
+use crate::chat::rooms::{EnterError, Rooms, Visit};
 use crate::config::{
     CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEADER_READ_TIMEOUT,
-    HEALTH_CHECK_TIMEOUT, MIN_PENDING_HANDSHAKES,
+    MIN_PENDING_HANDSHAKES,
 };
 use crate::connection::Connection;
 use crate::http::head::{RequestError, read_head};
@@ -30,11 +31,12 @@ use crate::http::upgrade::Upgrade;
 use crate::net::certificate::Certificate;
 use crate::net::{Stream, forwarded};
 use crate::outbound::Outbound;
+use crate::text::RoomName;
 
 /// The state that the threads of all handshakes share.
 struct Shared {
     config: Config,
-    inbox: Sender<Event>,
+    rooms: Rooms,
     connections: ConnectionLimit,
     refusals: RefusalLog,
     /// Not an atomic: processors of small 32-bit hosts have none of 64 bits.
@@ -96,12 +98,12 @@ impl Drop for Admission {
 }
 
 impl Admission {
-    pub(super) fn new(config: Config, inbox: Sender<Event>) -> Admission {
+    pub(super) fn new(config: Config, rooms: Rooms) -> Admission {
         let connections = ConnectionLimit::new(&config);
         Admission {
             shared: Arc::new(Shared {
                 config,
-                inbox,
+                rooms,
                 connections,
                 refusals: RefusalLog::default(),
                 next_id: Mutex::new(0),
@@ -214,7 +216,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
                     shared.refusals.log(peer, &Refusal::WrongOrigin(origin));
                     response
                 }
-                Route::Health => HttpResponse::health(dispatcher_responds(&shared.inbox)),
+                Route::Health => HttpResponse::health(shared.rooms.respond()),
                 Route::Response(response) => response,
             }
         }
@@ -239,16 +241,6 @@ fn client_address(request: &Request, peer: IpAddr, config: &Config) -> IpAddr {
     forwarded::client_address(peer, lines.into_iter(), &config.trusted_proxy)
 }
 
-/// Returns whether the dispatcher processes its inbox. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inbox, and
-/// again for the reply.
-fn dispatcher_responds(inbox: &Sender<Event>) -> bool {
-    let (reply, replied) = bounded(1);
-    inbox
-        .send_timeout(Event::HealthCheck(reply), HEALTH_CHECK_TIMEOUT)
-        .is_ok()
-        && replied.recv_timeout(HEALTH_CHECK_TIMEOUT).is_ok()
-}
-
 /// Starts the connection's thread if a permit is available, and rejects the client otherwise.
 ///
 /// The connection gets a new thread because reading a head touches four pages of stack, which this thread would keep. The
@@ -261,30 +253,18 @@ fn open_connection(
     already_read: Vec<u8>,
 ) {
     let stream = &handshake.stream;
-    let permit = match shared.connections.try_acquire(peer.ip()) {
-        Ok(permit) => permit,
+    let (permit, visit) = match admit(peer, shared, upgrade.room.as_ref()) {
+        Ok(admitted) => admitted,
         Err(refusal) => {
             shared.refusals.log(peer, &refusal);
-            let response = match refusal {
-                Refusal::AddressLimit(_) => HttpResponse::too_many_requests(
-                    "too many connections from your address; try again later\n",
-                ),
-                Refusal::JoinLimit => HttpResponse::too_many_requests(
-                    "too many joins from your address; try again later\n",
-                ),
-                _ => {
-                    HttpResponse::service_unavailable("connection limit reached; try again later\n")
-                }
-            };
-            return response.send(stream);
+            return refused(&refusal).send(stream);
         }
     };
     let refusals = &shared.refusals;
     let reject = |error: io::Error| {
         let refusal = Refusal::NoResources(error.to_string());
         refusals.log(peer, &refusal);
-        HttpResponse::service_unavailable("server out of resources; try again later\n")
-            .send(stream);
+        refused(&refusal).send(stream);
     };
     let outbound = stream
         .set_nodelay()
@@ -301,7 +281,7 @@ fn open_connection(
     let connection = Connection {
         id: shared.next_id(),
         outbound,
-        inbox: shared.inbox.clone(),
+        inbox: visit.inbox.clone(),
     };
     let shared = Arc::clone(shared);
     let thread = thread::Builder::new()
@@ -314,9 +294,42 @@ fn open_connection(
             already_read,
             &shared.config,
         );
-        drop(permit);
+        drop((visit, permit));
     });
     if let Err(error) = spawned {
         reject(error);
+    }
+}
+
+/// Returns the permission for one more connection, and its presence in the room.
+fn admit(
+    peer: SocketAddr,
+    shared: &Shared,
+    room: Option<&RoomName>,
+) -> Result<(ConnectionPermit, Visit), Refusal> {
+    let permit = shared.connections.try_acquire(peer.ip())?;
+    let visit = shared.rooms.enter(room).map_err(|error| match error {
+        EnterError::RoomLimit(max) => Refusal::RoomLimit(max),
+        EnterError::Spawn(error) => Refusal::NoResources(error.to_string()),
+    })?;
+    Ok((permit, visit))
+}
+
+/// Returns the response to a client that is refused for a limit of the server.
+fn refused(refusal: &Refusal) -> HttpResponse {
+    match refusal {
+        Refusal::AddressLimit(_) => HttpResponse::too_many_requests(
+            "too many connections from your address; try again later\n",
+        ),
+        Refusal::JoinLimit => {
+            HttpResponse::too_many_requests("too many joins from your address; try again later\n")
+        }
+        Refusal::ConnectionLimit(_) => {
+            HttpResponse::service_unavailable("connection limit reached; try again later\n")
+        }
+        Refusal::RoomLimit(_) => {
+            HttpResponse::service_unavailable("room limit reached; enter a room that has users\n")
+        }
+        _ => HttpResponse::service_unavailable("server out of resources; try again later\n"),
     }
 }

@@ -52,15 +52,11 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-
-use crossbeam_channel::{Receiver, bounded};
 
 use self::admission::Admission;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
-use crate::chat::dispatcher;
-use crate::chat::event::Event;
+use crate::chat::rooms::Rooms;
 use crate::config::{Config, ConfigError};
 #[cfg(feature = "tls")]
 use crate::net::certificate::{Certificate, CertificateError};
@@ -169,34 +165,19 @@ impl Server {
     ///
     /// The dispatcher could not be started, or panicked.
     pub fn run(self) -> Result<(), ServerError> {
-        let (sender, inbox) = bounded(self.config.inbox_capacity());
-        let dispatcher = spawn_dispatcher(inbox, self.config.writers, self.shutdown.clone())
-            .map_err(ServerError::Spawn)?;
-        let mut admission = Admission::new(self.config, sender.clone());
+        let at_end = ShutdownOnDrop(self.shutdown.clone());
+        let (rooms, dispatchers) =
+            Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
+        let mut admission = Admission::new(self.config, rooms.clone());
         #[cfg(feature = "tls")]
         admission.set_certificate(self.certificate);
         acceptor::run(&self.listener, &mut admission, &self.shutdown);
         drop(self.listener);
         drop(admission);
-        // Sending fails only after a panic of the dispatcher, which has closed all connections.
-        let _ = sender.send(Event::Shutdown);
-        drop(sender);
-        dispatcher
+        rooms.shut_down();
+        drop(rooms);
+        dispatchers
             .join()
             .map_err(|_| ServerError::DispatcherPanicked)
     }
-}
-
-/// Starts the dispatcher's thread. The server shuts down when it ends, even by a panic.
-fn spawn_dispatcher(
-    inbox: Receiver<Event>,
-    writers: usize,
-    shutdown: ShutdownHandle,
-) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name("dispatcher".into())
-        .spawn(move || {
-            let _shutdown = ShutdownOnDrop(shutdown);
-            dispatcher::run(&inbox, writers);
-        })
 }

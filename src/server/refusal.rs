@@ -19,6 +19,8 @@ pub(super) enum Refusal {
     AddressLimit(usize),
     /// The address joins too often.
     JoinLimit,
+    /// `--max-rooms`, this many, have users.
+    RoomLimit(usize),
     /// The client began a TLS handshake, and the server has no certificate.
     TlsOnPlainPort,
     /// The client sent HTTP without TLS, and the server has a certificate.
@@ -32,7 +34,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    const KINDS: usize = 8;
+    const KINDS: usize = 9;
 
     fn kind(&self) -> usize {
         match self {
@@ -46,6 +48,7 @@ impl Refusal {
             Refusal::PlainOnTlsPort => 6,
             #[cfg(feature = "tls")]
             Refusal::TlsHandshake(_) => 7,
+            Refusal::RoomLimit(_) => 8,
         }
     }
 }
@@ -69,6 +72,7 @@ impl fmt::Display for Refusal {
             Refusal::AddressLimit(max) => {
                 write!(f, "connection limit of the address reached ({max})")
             }
+            Refusal::RoomLimit(max) => write!(f, "room limit reached ({max})"),
             Refusal::JoinLimit => f.write_str("the address joins too often"),
             Refusal::NoResources(error) => f.write_str(error),
             Refusal::TlsOnPlainPort => {

@@ -149,26 +149,34 @@ impl ServerUrl {
         self.uri.path()
     }
 
-    /// Returns the URL with this name in its query, in place of any name there. A name that the server would reject is
-    /// left out.
-    pub fn with_name(&self, name: Option<&str>) -> String {
-        let Some(name) = name.filter(|name| validate_name(name).is_ok()) else {
+    /// Returns the URL with this name and this place in its query, in place of those there. A name that the server would
+    /// reject is left out.
+    pub fn with_query(&self, name: Option<&str>, place: Option<String>) -> String {
+        let name = name.filter(|name| validate_name(name).is_ok());
+        let added: Vec<String> = place
+            .into_iter()
+            .chain(name.map(|name| format!("name={name}")))
+            .collect();
+        if added.is_empty() {
             return self.uri.to_string();
-        };
+        }
         // `ServerUrl::parse` rejects a URL without an authority.
         let authority = self
             .uri
             .authority()
             .map_or("", |authority| authority.as_str());
-        let mut query = String::new();
-        for pair in self.uri.query().unwrap_or_default().split('&') {
-            if !pair.is_empty() && pair != "name" && !pair.starts_with("name=") {
-                query.push_str(pair);
-                query.push('&');
-            }
-        }
-        format!("ws://{authority}{}?{query}name={name}", self.path())
+        let keys = added.iter().flat_map(|pairs| pairs.split('&')).map(key);
+        let keys: Vec<&str> = keys.collect();
+        let given = self.uri.query().unwrap_or_default().split('&');
+        let kept = given.filter(|pair| !pair.is_empty() && !keys.contains(&key(pair)));
+        let query: Vec<&str> = kept.chain(added.iter().map(String::as_str)).collect();
+        format!("ws://{authority}{}?{}", self.path(), query.join("&"))
     }
+}
+
+/// Returns the key of a pair in a query.
+fn key(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(key, _)| key)
 }
 
 #[cfg(test)]
@@ -190,7 +198,10 @@ mod tests {
     fn no_arguments_gives_the_server_on_this_machine() {
         let (url, name) = parse_run("");
         assert_eq!((url.host.as_str(), url.port), ("localhost", 8080));
-        assert_eq!((url.with_name(None).as_str(), name), (DEFAULT_URL, None));
+        assert_eq!(
+            (url.with_query(None, None).as_str(), name),
+            (DEFAULT_URL, None)
+        );
     }
 
     #[test]
@@ -217,12 +228,17 @@ mod tests {
             ("ws://h:9?name2=x", "ws://h:9/?name2=x&name=bob"),
         ];
         for (url, expected) in cases {
-            assert_eq!(parse_run(url).0.with_name(Some("bob")), expected);
+            assert_eq!(parse_run(url).0.with_query(Some("bob"), None), expected);
         }
+        let (url, _) = parse_run("ws://h/chat/lobby?since=1&x=2");
+        assert_eq!(
+            url.with_query(None, Some("since=7&epoch=3".into())),
+            "ws://h/chat/lobby?x=2&since=7&epoch=3"
+        );
         // The server assigns names such as user7 itself and rejects the malformed ones.
         for name in ["user7", "x y", "x HTTP/1.1\r\n"] {
             assert_eq!(
-                parse_run("ws://h/chat").0.with_name(Some(name)),
+                parse_run("ws://h/chat").0.with_query(Some(name), None),
                 "ws://h/chat"
             );
         }

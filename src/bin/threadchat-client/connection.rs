@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
 use threadchat::net::Stream;
-use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL};
+use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL, ServerEvent};
 use tungstenite::Message;
 use tungstenite::client::{IntoClientRequest, client_with_config};
 use tungstenite::error::{Error, ProtocolError};
@@ -22,7 +22,7 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 
 use crate::cli::ServerUrl;
 use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
-use crate::received::Received;
+use crate::place::Place;
 
 /// Idle time before a Ping. After another such period without a byte the connection counts as lost. A threadchat server
 /// pings more often; this is for servers with pings switched off, and for networks that drop everything silently.
@@ -148,8 +148,12 @@ impl fmt::Display for Disconnected {
 impl std::error::Error for Disconnected {}
 
 impl Connection {
-    /// Connects to the server and requests this name.
-    pub fn open(url: &ServerUrl, name: Option<&str>) -> Result<Connection, ConnectError> {
+    /// Connects to the server, and requests this name and what was sent after this place.
+    pub fn open(
+        url: &ServerUrl,
+        name: Option<&str>,
+        place: &Place,
+    ) -> Result<Connection, ConnectError> {
         let io_error = |error: io::Error| ConnectError::Handshake(Error::Io(error));
         let stream = connect(url)?;
         stream
@@ -158,7 +162,7 @@ impl Connection {
         let writer_stream = stream.try_clone(stream.peer()).map_err(io_error)?;
 
         let mut request = url
-            .with_name(name)
+            .with_query(name, place.query())
             .into_client_request()
             .map_err(ConnectError::Handshake)?;
         let subprotocol = HeaderValue::from_static(JSON_SUBPROTOCOL);
@@ -205,12 +209,12 @@ impl Connection {
     }
 
     /// Waits for the next event from the server. Skips messages that are not events of this version's protocol.
-    pub fn next_event(&mut self) -> Result<Received, Disconnected> {
+    pub fn next_event(&mut self) -> Result<ServerEvent<'static>, Disconnected> {
         loop {
             match self.websocket.read() {
                 Ok(Message::Text(text)) => {
-                    if let Ok(received) = serde_json::from_str(&text) {
-                        return Ok(received);
+                    if let Ok(event) = serde_json::from_str(&text) {
+                        return Ok(event);
                     }
                 }
                 // If the queue is full of earlier pongs, this pong can be left out (RFC 6455, section 5.5.3).

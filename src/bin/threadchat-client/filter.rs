@@ -12,7 +12,7 @@ use crate::Result;
 use crate::cli::ServerUrl;
 use crate::connection::{CommandSender, Connection, Disconnected};
 use crate::input::{self, Input};
-use crate::received::Received;
+use crate::place::Place;
 use crate::render::{self, OwnName};
 
 /// Longest input line in bytes, so that input without line breaks does not exhaust the memory. Servers accept far less.
@@ -28,7 +28,7 @@ const MESSAGE_OVERHEAD: usize = 64;
 
 /// Chats until the input has ended and the server has processed everything sent.
 pub fn run(url: &ServerUrl, name: Option<&str>) -> Result<()> {
-    let mut connection = Connection::open(url, name)?;
+    let mut connection = Connection::open(url, name, &Place::default())?;
     let closing = Arc::new(AtomicBool::new(false));
     let (help_received, help_events) = bounded(1);
     let input_thread = InputThread {
@@ -51,11 +51,8 @@ pub fn run(url: &ServerUrl, name: Option<&str>) -> Result<()> {
     loop {
         match connection.next_event() {
             // The input thread waits for at most one of these at a time.
-            Ok(Received {
-                event: ServerEvent::Help { .. },
-                ..
-            }) => drop(help_received.try_send(())),
-            Ok(Received { mut event, .. }) => {
+            Ok(ServerEvent::Help { .. }) => drop(help_received.try_send(())),
+            Ok(mut event) => {
                 own_name.update(&mut event);
                 print(&event)?;
             }

@@ -4,7 +4,7 @@
 //! - [`connect`]: the socket, with TLS or without
 //! - `tls`: the server's certificate, and what is wrong with it
 //! - [`connection`]: one WebSocket connection and its writer thread
-//! - [`received`]: an event as it arrived
+//! - [`place`]: what was received before a connection was lost
 //! - [`input`]: typed lines as commands
 //! - [`names`], [`completion`]: the users' names, and Tab
 //! - [`clock`]: local time
@@ -26,8 +26,8 @@ mod editor;
 mod filter;
 mod input;
 mod names;
+mod place;
 mod printer;
-mod received;
 mod render;
 mod resize;
 mod terminal;

@@ -68,6 +68,10 @@ mod tests {
             ServerEvent::Welcome {
                 name: "user0".into(),
                 users,
+                room: "".into(),
+                epoch: 1,
+                last: 0,
+                gap: false,
             },
             ServerEvent::Who {
                 names: vec![

@@ -63,14 +63,15 @@ impl MessagePrinter {
         Ok(MessagePrinter { queue, renderer })
     }
 
-    /// Prints an event of this time above the line being edited. Blocks while the terminal is slower than the server. The event loop
-    /// then stops reading, so the server queues events for this client, up to its limit.
-    pub fn print(
-        &self,
-        event: &ServerEvent<'_>,
-        own_name: &str,
-        time: u64,
-    ) -> Result<(), TerminalClosed> {
+    /// Prints an event above the line being edited. Blocks while the terminal is slower than the server. The event loop then
+    /// stops reading, so the server queues events for this client, up to its limit.
+    pub fn print(&self, event: &ServerEvent<'_>, own_name: &str) -> Result<(), TerminalClosed> {
+        let time = match event {
+            ServerEvent::Message { time, .. } | ServerEvent::Action { time, .. } if *time > 0 => {
+                *time
+            }
+            _ => clock::now(),
+        };
         match self.renderer.lines(event, own_name, time) {
             lines if lines.is_empty() => Ok(()),
             lines => self.enqueue(lines),

@@ -65,12 +65,11 @@ impl Renderer {
     }
 
     /// Returns the event's lines, each with its line break. Unlike the plain-text dialect, they announce joins and leaves.
-    /// Own messages have no lines, because they are visible where they were typed. Answers to a command have no time.
+    /// Answers to a command have no time.
     pub fn lines(&self, event: &ServerEvent<'_>, own_name: &str, time: u64) -> String {
         let mut text = String::new();
         match event {
-            ServerEvent::Message { from, .. } if from == own_name => {}
-            ServerEvent::Welcome { name, users } => {
+            ServerEvent::Welcome { name, users, .. } => {
                 let name = sanitize(name);
                 let line =
                     format!("You are {name}. Users here: {users}. /help lists the commands.");
@@ -124,7 +123,7 @@ impl Renderer {
 
     fn line(&self, event: &ServerEvent<'_>, line: &str, own_name: &str) -> String {
         match event {
-            ServerEvent::Message { from, text } | ServerEvent::Action { from, text }
+            ServerEvent::Message { from, text, .. } | ServerEvent::Action { from, text, .. }
                 if from != own_name && mentions(text, own_name) =>
             {
                 self.paint(BOLD_CYAN, line, "")
@@ -220,14 +219,22 @@ mod tests {
             ServerEvent::Welcome {
                 name: text(),
                 users,
+                room: text(),
+                epoch: 1,
+                last: 0,
+                gap: false,
             },
             ServerEvent::Message {
                 from: from(),
                 text: text(),
+                id: 1,
+                time: 1,
             },
             ServerEvent::Action {
                 from: from(),
                 text: text(),
+                id: 1,
+                time: 1,
             },
             ServerEvent::Whisper {
                 from: from(),
@@ -323,6 +330,10 @@ mod tests {
         receive(ServerEvent::Welcome {
             name: "user0".into(),
             users: 1,
+            room: "".into(),
+            epoch: 1,
+            last: 0,
+            gap: false,
         });
         assert_eq!(receive(renamed("user1", "bob")).0, "user0");
         assert_eq!(receive(renamed("user0", "al")).0, "al");

@@ -13,12 +13,11 @@ use threadchat::text::{MAX_NAME_LEN, sanitize};
 
 use crate::Result;
 use crate::cli::ServerUrl;
-use crate::clock;
 use crate::connection::{CLOSE_TIMEOUT, CommandSender, Connection, Disconnected, SendError};
 use crate::editor::{self, EditorHelper, LineEditor, SharedNames};
 use crate::input::{self, Input};
+use crate::place::Place;
 use crate::printer::{MessagePrinter, Printer, TerminalClosed};
-use crate::received::Received;
 use crate::render::{OwnName, Renderer};
 
 /// Delay before the first attempt to reconnect. Each further attempt doubles the delay.
@@ -90,7 +89,7 @@ impl Terminal {
 
     /// Chats until the user leaves.
     pub fn run(mut self, url: ServerUrl, name: Option<String>, show_times: bool) -> Result<()> {
-        let connection = Connection::open(&url, name.as_deref())?;
+        let connection = Connection::open(&url, name.as_deref(), &Place::default())?;
         let shared = Arc::new(Shared::default());
         shared.state().command_sender = Some(connection.command_sender());
         let printer = MessagePrinter::start(self.printer, Renderer::from_env(show_times))?;
@@ -104,6 +103,7 @@ impl Terminal {
             url,
             requested_name: name,
             own_name: OwnName::default(),
+            place: Place::default(),
             names,
             awaits_names: false,
             _done: done_sender,
@@ -196,6 +196,7 @@ struct EventLoop {
     /// The name to request when reconnecting: that of `--name`, then the last one to which the user was renamed.
     requested_name: Option<String>,
     own_name: OwnName,
+    place: Place,
     names: SharedNames,
     /// The next list of users answers this client, which asked for the names, and not its user.
     awaits_names: bool,
@@ -225,6 +226,7 @@ impl EventLoop {
                 std::mem::take(&mut state.unconfirmed)
             };
             self.shared.changed.notify_all();
+            self.place.disconnected(unconfirmed, &self.own_name.name);
             let unconfirmed = match unconfirmed {
                 0 => String::new(),
                 1 => " Your last message might not have arrived.".to_owned(),
@@ -248,8 +250,8 @@ impl EventLoop {
         connection: &mut Connection,
     ) -> std::result::Result<Disconnected, TerminalClosed> {
         loop {
-            let Received { mut event, time } = match connection.next_event() {
-                Ok(received) => received,
+            let mut event = match connection.next_event() {
+                Ok(event) => event,
                 Err(reason) => return Ok(reason),
             };
             if self.learn_names(&event, connection) {
@@ -262,12 +264,17 @@ impl EventLoop {
             if own_rename {
                 self.requested_name = Some(self.own_name.name.clone());
             }
-            let time = time.unwrap_or_else(clock::now);
-            self.printer.print(&event, &self.own_name.name, time)?;
+            let is_typed = self.place.update(&event, &self.own_name.name);
+            if !is_typed {
+                self.printer.print(&event, &self.own_name.name)?;
+            }
+            if let Some(notice) = self.place.take_notice() {
+                self.printer.notice(&notice)?;
+            }
 
             let mut state = self.shared.state();
             match &event {
-                ServerEvent::Message { from, .. } if *from == self.own_name.name => {
+                ServerEvent::Message { .. } if is_typed && !self.place.is_replaying() => {
                     state.unconfirmed = state.unconfirmed.saturating_sub(1)
                 }
                 ServerEvent::Renamed { .. } if !own_rename => {}
@@ -311,7 +318,7 @@ impl EventLoop {
             // Leaving ends the process, so this thread need not wake up for it.
             thread::sleep(*backoff);
             *backoff = (*backoff * 2).min(MAX_BACKOFF);
-            match Connection::open(&self.url, self.requested_name.as_deref()) {
+            match Connection::open(&self.url, self.requested_name.as_deref(), &self.place) {
                 Ok(connection) => {
                     self.shared.state().command_sender = Some(connection.command_sender());
                     self.printer.notice("Reconnected.")?;

@@ -12,7 +12,9 @@ use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
 #[cfg(feature = "tls")]
 use threadchat::config::TlsFiles;
-use threadchat::config::{MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_WRITERS};
+use threadchat::config::{
+    MAX_HISTORY, MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_ROOMS_LIMIT, MAX_WRITERS,
+};
 use threadchat::text::sanitize;
 use threadchat::{Config, ConfigError};
 
@@ -92,6 +94,13 @@ impl CliAction {
                 Arg::Long("max-per-address") => {
                     let max = parse_number("--max-per-address", &mut parser, 0..=usize::MAX)?;
                     config.max_per_address = (max > 0).then_some(max);
+                }
+                Arg::Long("max-rooms") => {
+                    config.max_rooms =
+                        parse_number("--max-rooms", &mut parser, 0..=MAX_ROOMS_LIMIT)?;
+                }
+                Arg::Long("history") => {
+                    config.history = parse_number("--history", &mut parser, 0..=MAX_HISTORY)?;
                 }
                 Arg::Long("max-message") => {
                     config.max_message =
@@ -248,12 +257,14 @@ mod tests {
     fn every_option_reaches_its_field() {
         let parsed = config(
             "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --max-per-address 3 --listen-backlog 7 --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
+             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
             listen: SocketAddr::from(([127, 0, 0, 2], 99)),
             max_connections: 5,
             max_per_address: Some(3),
+            max_rooms: 2,
+            history: 8,
             listen_backlog: 7,
             writers: 4,
             max_message: 1000,
@@ -315,6 +326,9 @@ mod tests {
             "--ping -1",
             "--rate-limit x",
             "--max-per-address x",
+            "--max-rooms 501",
+            "--history -1",
+            "--history 10001",
             "--writers 0",
             "--writers 65",
             "--listen-backlog 0",

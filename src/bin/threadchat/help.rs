@@ -11,6 +11,10 @@ Usage: threadchat [OPTION]...
   --max-connections N     WebSockets at a time; further ones get 503 [1000]
   --max-per-address N     WebSockets from one address, or one /64 of IPv6;
                           further ones get 429; 0: no limit [0]
+  --max-rooms N           rooms with users, apart from /chat; for further ones
+                          503; 0: only /chat [64]
+  --history N             messages that a newcomer to a room receives, of up to
+                          1 MiB, or half of --max-backlog [0]
   --max-message BYTES     largest message; a larger one gets Close 1009 [65536]
   --max-backlog BYTES     bytes queued for one client before it is disconnected
                           [1048576, or four of the largest messages]

@@ -19,6 +19,7 @@ fn connected(id: ConnectionId) -> (Event, TcpStream) {
     let request = JoinRequest {
         dialect: Dialect::Json,
         name: None,
+        since: None,
     };
     let event = Event::Connected {
         id,
@@ -36,6 +37,14 @@ fn disconnected(id: ConnectionId) -> Event {
     }
 }
 
+/// Removes the time of a message.
+fn without_time(json: &str) -> String {
+    match json.split_once(",\"time\":") {
+        Some((before, _)) => format!("{before}}}"),
+        None => json.to_owned(),
+    }
+}
+
 /// Runs the dispatcher with these events in one batch, and returns what each client receives, without frame headers.
 fn received(events: impl IntoIterator<Item = Event>, clients: Vec<TcpStream>) -> Vec<Vec<String>> {
     let (sender, inbox) = crossbeam_channel::unbounded();
@@ -43,14 +52,15 @@ fn received(events: impl IntoIterator<Item = Event>, clients: Vec<TcpStream>) ->
         sender.send(event).expect("the inbox is open");
     }
     drop(sender);
-    run(&inbox, 1);
+    run(&inbox, Room::default(), 1);
     let texts = |mut client: TcpStream| {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).expect("no reset");
         let (mut texts, mut rest) = (Vec::new(), &bytes[..]);
         while let [0x81, length @ 0..=125, tail @ ..] = rest {
             let (text, tail) = tail.split_at(usize::from(*length));
-            texts.push(String::from_utf8(text.to_vec()).expect("JSON is UTF-8"));
+            let text = str::from_utf8(text).expect("JSON is UTF-8");
+            texts.push(without_time(text));
             rest = tail;
         }
         texts
@@ -71,13 +81,13 @@ fn a_join_and_a_leave_in_one_batch_are_not_announced() {
     assert_eq!(
         texts[0],
         [
-            r#"{"type":"welcome","name":"user0","users":1}"#,
+            r#"{"type":"welcome","name":"user0","users":1,"room":"","epoch":0,"last":0}"#,
             r#"{"type":"joined","name":"user100","users":2}"#
         ]
     );
     assert_eq!(
         texts[1],
-        [r#"{"type":"welcome","name":"user100","users":2}"#]
+        [r#"{"type":"welcome","name":"user100","users":2,"room":"","epoch":0,"last":0}"#]
     );
 }
 
@@ -100,10 +110,10 @@ fn a_join_is_announced_if_something_follows_before_the_leave() {
     assert_eq!(
         texts[0],
         [
-            r#"{"type":"welcome","name":"user0","users":1}"#,
+            r#"{"type":"welcome","name":"user0","users":1,"room":"","epoch":0,"last":0}"#,
             r#"{"type":"joined","name":"user1","users":2}"#,
-            r#"{"type":"message","from":"user1","text":"hi"}"#,
-            r#"{"type":"left","name":"user1","users":1}"#,
+            r#"{"type":"message","from":"user1","text":"hi","id":1}"#,
+            r#"{"type":"left","name":"user1","users":1,"room":"","epoch":0,"last":0}"#,
             r#"{"type":"joined","name":"user2","users":2}"#,
             r#"{"type":"who","names":["user0","user2"],"users":2}"#,
             r#"{"type":"left","name":"user2","users":1}"#
@@ -112,14 +122,14 @@ fn a_join_is_announced_if_something_follows_before_the_leave() {
     assert_eq!(
         texts[1],
         [
-            r#"{"type":"welcome","name":"user1","users":2}"#,
-            r#"{"type":"message","from":"user1","text":"hi"}"#
+            r#"{"type":"welcome","name":"user1","users":2,"room":"","epoch":0,"last":0}"#,
+            r#"{"type":"message","from":"user1","text":"hi","id":1}"#
         ]
     );
     assert_eq!(
         texts[2],
         [
-            r#"{"type":"welcome","name":"user2","users":2}"#,
+            r#"{"type":"welcome","name":"user2","users":2,"room":"","epoch":0,"last":1}"#,
             r#"{"type":"who","names":["user0","user2"],"users":2}"#
         ]
     );

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::protocol::plain;
+use crate::protocol::{Dialect, plain};
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -25,7 +25,7 @@ impl Recorder {
     }
 
     fn join(&mut self, id: ConnectionId, requested: Option<&str>) -> Recorded {
-        recorded(self.room.join(id, requested, ADDRESS, Instant::now()))
+        recorded(self.room.join(id, &request(requested), ADDRESS, 0))
     }
 
     fn leave(&mut self, id: ConnectionId) -> Recorded {
@@ -33,7 +33,7 @@ impl Recorder {
     }
 
     fn type_line(&mut self, id: ConnectionId, line: &str) -> Recorded {
-        recorded(self.room.handle(id, plain::decode(line), Instant::now))
+        recorded(self.room.handle(id, plain::decode(line), || 7))
     }
 
     /// Returns the error that is the only reply to this line.
@@ -42,6 +42,14 @@ impl Recorder {
             [(Recipients::Only(to), ServerEvent::Error { text })] if *to == id => text.to_string(),
             other => panic!("{line:?}: {other:?}"),
         }
+    }
+}
+
+fn request(name: Option<&str>) -> JoinRequest {
+    JoinRequest {
+        dialect: Dialect::Json,
+        name: name.map(str::to_owned),
+        since: None,
     }
 }
 
@@ -74,6 +82,10 @@ fn counter_names_are_never_reused() {
             ServerEvent::Welcome {
                 name: name.clone().into(),
                 users,
+                room: "".into(),
+                epoch: 0,
+                last: 0,
+                gap: false,
             },
         );
         assert_eq!(
@@ -115,7 +127,9 @@ fn a_message_goes_to_all_and_cannot_forge_a_line() {
             Recipients::All,
             ServerEvent::Message {
                 from: "alice".into(),
-                text
+                text,
+                id: 1,
+                time: 7
             }
         )]
     );
@@ -125,7 +139,9 @@ fn a_message_goes_to_all_and_cannot_forge_a_line() {
             Recipients::All,
             ServerEvent::Message {
                 from: "bob".into(),
-                text: "".into()
+                text: "".into(),
+                id: 2,
+                time: 7
             }
         )]
     );
@@ -135,7 +151,9 @@ fn a_message_goes_to_all_and_cannot_forge_a_line() {
             Recipients::All,
             ServerEvent::Action {
                 from: "bob".into(),
-                text: "waves ".into()
+                text: "waves ".into(),
+                id: 3,
+                time: 7
             }
         )]
     );
@@ -307,22 +325,24 @@ fn quit_removes_the_user() {
 #[test]
 fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
     let mut recorder = Recorder::with(&["Alice"]);
-    let now = Instant::now();
+    let now = 1_000_000;
     let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     recorder.room.reserve_name(0, now);
     recorder.leave(0);
-    recorder.room.join(9, None, other, now);
-    let last = now + NAME_RESERVATION - Duration::from_millis(1);
-    let error = recorded(recorder.room.join(1, Some("alice"), other, last)).pop();
+    recorder.room.join(9, &request(None), other, now);
+    let last = now + NAME_RESERVATION - 1;
+    let error = recorded(recorder.room.join(1, &request(Some("alice")), other, last)).pop();
     assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
     let rename = plain::decode("/nick ALICE");
     let error = recorded(recorder.room.handle(9, rename, || last)).pop();
     assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
-    recorder.room.join(2, Some("alice"), ADDRESS, last);
+    recorder
+        .room
+        .join(2, &request(Some("alice")), ADDRESS, last);
     assert_eq!(recorder.room.name(2), Some("alice"));
     recorder.leave(2);
     let end = now + NAME_RESERVATION;
-    recorder.room.join(3, Some("alice"), other, end);
+    recorder.room.join(3, &request(Some("alice")), other, end);
     assert_eq!(recorder.room.name(3), Some("alice"));
     assert!(recorder.room.reservations.is_empty());
 }
@@ -330,10 +350,10 @@ fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
 #[test]
 fn reserved_names_are_bounded_in_total_and_for_each_address() {
     let mut room = Room::default();
-    let now = Instant::now();
+    let now = 1_000_000;
     let mut reserve = |id: u64, host: u32| {
         let address = IpAddr::V4(Ipv4Addr::from_bits(host));
-        room.join(id, Some(&format!("name{id}")), address, now);
+        room.join(id, &request(Some(&format!("name{id}"))), address, now);
         room.reserve_name(id, now);
         room.leave(id);
         room.reservations.len()
@@ -350,7 +370,7 @@ fn reserved_names_are_bounded_in_total_and_for_each_address() {
     // One address cannot end the reservation of another.
     for id in 0..100 {
         let address = IpAddr::V4(Ipv4Addr::from_bits(u32::from(id > 0)));
-        room.join(id, Some(&format!("name{id}")), address, now);
+        room.join(id, &request(Some(&format!("name{id}"))), address, now);
         room.reserve_name(id, now);
         room.leave(id);
     }
@@ -361,13 +381,61 @@ fn reserved_names_are_bounded_in_total_and_for_each_address() {
 #[test]
 fn a_reservation_is_for_a_whole_ipv6_network() {
     let mut room = Room::default();
-    let now = Instant::now();
+    let now = 1_000_000;
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-    room.join(0, Some("ann"), address("2001:db8::1"), now);
+    room.join(0, &request(Some("ann")), address("2001:db8::1"), now);
     room.reserve_name(0, now);
     room.leave(0);
-    room.join(1, Some("ann"), address("2001:db8:0:1::1"), now);
+    room.join(1, &request(Some("ann")), address("2001:db8:0:1::1"), now);
     assert_eq!(room.name(1), Some("user1"));
-    room.join(2, Some("ann"), address("2001:db8::2"), now);
+    room.join(2, &request(Some("ann")), address("2001:db8::2"), now);
     assert_eq!(room.name(2), Some("ann"));
+}
+
+/// Returns the welcome's `gap`, and the texts after it.
+fn missed(room: &mut Room, id: ConnectionId, since: Option<Received>) -> (bool, Vec<String>) {
+    let request = JoinRequest {
+        since,
+        ..request(None)
+    };
+    let mut deliveries = recorded(room.join(id, &request, ADDRESS, 0)).into_iter();
+    let gap = match deliveries.nth(1) {
+        Some((_, ServerEvent::Welcome { gap, .. })) => gap,
+        other => panic!("{other:?}"),
+    };
+    let text = |(recipients, event)| match event {
+        ServerEvent::Message { text, .. } if recipients == Recipients::Only(id) => text.into(),
+        other => panic!("{other:?}"),
+    };
+    (gap, deliveries.map(text).collect())
+}
+
+#[test]
+fn a_newcomer_receives_the_history_or_what_it_has_missed() {
+    let config = Config {
+        history: 2,
+        ..Config::default()
+    };
+    let mut room = Room::new(None, 5, &config);
+    room.join(0, &request(None), ADDRESS, 0);
+    for text in ["one", "two", "three"] {
+        let text = text.into();
+        room.handle(0, ClientCommand::Message { text }, || 0);
+    }
+    let received = |epoch, id| Some(Received { epoch, id });
+    for (id, since, gap, texts) in [
+        (1, None, false, &["two", "three"][..]),
+        (2, received(5, 3), false, &[]),
+        (3, received(5, 2), false, &["three"]),
+        (4, received(5, 1), false, &["two", "three"]),
+        (5, received(5, 0), true, &["two", "three"]),
+        (6, received(4, 3), true, &["two", "three"]),
+    ] {
+        let (has_gap, missed) = missed(&mut room, id, since);
+        assert_eq!(
+            (has_gap, missed),
+            (gap, texts.iter().map(|&text| text.into()).collect()),
+            "{since:?}"
+        );
+    }
 }

@@ -1,0 +1,233 @@
+//! The rooms that have users, and the inboxes of their dispatchers.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::dispatcher::{self, unix_millis};
+use super::event::Event;
+use super::room::Room;
+use crate::config::{Config, HEALTH_CHECK_TIMEOUT};
+use crate::text::RoomName;
+
+/// The registry of rooms. Handshakes enter a room by it; messages go to the room's inbox directly.
+#[derive(Clone)]
+pub(crate) struct Rooms(Arc<Registry>);
+
+struct Registry {
+    config: Config,
+    /// The inbox of `/chat`, which never ends.
+    main: Sender<Event>,
+    others: Mutex<Others>,
+}
+
+/// The rooms other than `/chat`.
+struct Others {
+    rooms: HashMap<RoomName, Entry>,
+    last_epoch: u64,
+    shutting_down: bool,
+    /// Every dispatcher of a room holds a clone for as long as it runs.
+    running: Sender<()>,
+}
+
+struct Entry {
+    inbox: Sender<Event>,
+    /// The number of [`Visit`]s.
+    visits: usize,
+}
+
+/// The dispatchers' threads, for waiting until they have ended.
+pub(crate) struct Dispatchers {
+    main: JoinHandle<()>,
+    /// Is disconnected when the dispatchers of all other rooms have ended.
+    others: Receiver<()>,
+}
+
+/// The reason why a room cannot be entered.
+#[derive(Debug)]
+pub(crate) enum EnterError {
+    /// As many other rooms as allowed, this many, have users.
+    RoomLimit(usize),
+    /// The system has no thread for the room's dispatcher.
+    Spawn(io::Error),
+}
+
+/// The presence of a connection in a room. While there is one, the room does not end.
+pub(crate) struct Visit {
+    pub(crate) inbox: Sender<Event>,
+    /// `None` for `/chat`.
+    room: Option<(RoomName, Rooms)>,
+}
+
+impl Rooms {
+    /// Starts the dispatcher of `/chat`, which drops `at_end` when it ends, even by a panic.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread.
+    pub(crate) fn start(
+        config: Config,
+        at_end: impl Send + 'static,
+    ) -> io::Result<(Rooms, Dispatchers)> {
+        let (running, others) = bounded(0);
+        let epoch = unix_millis();
+        let capacity = config.inbox_capacity();
+        let (inbox, main) = start_dispatcher(&config, None, epoch, capacity, at_end)?;
+        let registry = Registry {
+            config,
+            main: inbox,
+            others: Mutex::new(Others {
+                rooms: HashMap::new(),
+                last_epoch: epoch,
+                shutting_down: false,
+                running,
+            }),
+        };
+        Ok((Rooms(Arc::new(registry)), Dispatchers { main, others }))
+    }
+
+    fn others(&self) -> MutexGuard<'_, Others> {
+        // Nothing panics between two changes that belong together.
+        self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a room, or `/chat` without a name. The first to enter a room starts its dispatcher. Called by the thread of a
+    /// handshake; waits for the registry's lock only.
+    ///
+    /// # Errors
+    ///
+    /// Too many rooms have users, or the system has no thread.
+    pub(crate) fn enter(&self, room: Option<&RoomName>) -> Result<Visit, EnterError> {
+        let Some(name) = room else {
+            return Ok(Visit {
+                inbox: self.0.main.clone(),
+                room: None,
+            });
+        };
+        let mut others = self.others();
+        if !others.rooms.contains_key(name) {
+            let entry = self.open(name, &mut others)?;
+            others.rooms.insert(name.clone(), entry);
+        }
+        let entry = others.rooms.get_mut(name);
+        // The entry was found or inserted above, under the same lock.
+        let entry = entry.expect("the room is open");
+        entry.visits += 1;
+        Ok(Visit {
+            inbox: entry.inbox.clone(),
+            room: Some((name.clone(), self.clone())),
+        })
+    }
+
+    fn open(&self, name: &RoomName, others: &mut Others) -> Result<Entry, EnterError> {
+        let config = &self.0.config;
+        if others.rooms.len() >= config.max_rooms {
+            return Err(EnterError::RoomLimit(config.max_rooms));
+        }
+        // An epoch is used once, also if the clock is set back or a room begins and ends within a millisecond.
+        let epoch = unix_millis().max(others.last_epoch + 1);
+        let capacity = config.room_inbox_capacity();
+        let running = others.running.clone();
+        let (inbox, _) = start_dispatcher(config, Some(name), epoch, capacity, running)
+            .map_err(EnterError::Spawn)?;
+        others.last_epoch = epoch;
+        if others.shutting_down {
+            // The inbox is empty, so this does not wait.
+            let _ = inbox.send(Event::Shutdown);
+        }
+        Ok(Entry { inbox, visits: 0 })
+    }
+
+    /// Leaves a room. After the last visit the room is forgotten, and its dispatcher ends when it has processed its inbox. A
+    /// client that comes meanwhile opens the room anew.
+    fn leave(&self, name: &RoomName) {
+        let mut others = self.others();
+        if let Some(entry) = others.rooms.get_mut(name) {
+            entry.visits -= 1;
+            if entry.visits == 0 {
+                others.rooms.remove(name);
+            }
+        }
+    }
+
+    /// Returns the inboxes of all rooms.
+    fn inboxes(&self, others: &Others) -> Vec<Sender<Event>> {
+        let inboxes = others.rooms.values().map(|entry| &entry.inbox);
+        inboxes.chain([&self.0.main]).cloned().collect()
+    }
+
+    /// Closes all current and later connections. Waits for room in each inbox.
+    pub(crate) fn shut_down(&self) {
+        let inboxes = {
+            let mut others = self.others();
+            others.shutting_down = true;
+            self.inboxes(&others)
+        };
+        for inbox in inboxes {
+            // Sending fails only after a panic of the dispatcher, which has closed all its connections.
+            let _ = inbox.send(Event::Shutdown);
+        }
+    }
+
+    /// Returns whether the dispatchers of all rooms process their inboxes. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in
+    /// the inboxes, and again for the replies.
+    pub(crate) fn respond(&self) -> bool {
+        let inboxes = self.inboxes(&self.others());
+        let (reply, replies) = bounded(inboxes.len());
+        let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
+        for inbox in &inboxes {
+            let check = Event::HealthCheck(reply.clone());
+            if inbox.send_deadline(check, deadline).is_err() {
+                return false;
+            }
+        }
+        let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
+        inboxes
+            .iter()
+            .all(|_| replies.recv_deadline(deadline).is_ok())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some((name, rooms)) = &self.room {
+            rooms.leave(name);
+        }
+    }
+}
+
+impl Dispatchers {
+    /// Waits until all dispatchers have ended. Each ends when its last connection has ended and the registry is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The dispatcher of `/chat` panicked.
+    pub(crate) fn join(self) -> thread::Result<()> {
+        let _disconnected = self.others.recv();
+        self.main.join()
+    }
+}
+
+/// Starts the dispatcher of a room. Drops `at_end` when it ends.
+fn start_dispatcher(
+    config: &Config,
+    name: Option<&RoomName>,
+    epoch: u64,
+    capacity: usize,
+    at_end: impl Send + 'static,
+) -> io::Result<(Sender<Event>, JoinHandle<()>)> {
+    let (sender, inbox) = bounded(capacity);
+    let room = Room::new(name, epoch, config);
+    let writers = config.writers;
+    let thread = thread::Builder::new()
+        .name("dispatcher".into())
+        .spawn(move || {
+            let _at_end = at_end;
+            dispatcher::run(&inbox, room, writers);
+        })?;
+    Ok((sender, thread))
+}
