@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use support::readme::{DESIGN, DOCUMENTS, Document, OPERATIONS, PROTOCOL, README};
-use support::{Client, ServerProcess, TestServer, memory_bound, watchdog};
+use support::{Client, ServerProcess, TestServer, memory_bound, room_bytes, watchdog};
 use threadchat::protocol::{ClientCommand, ServerEvent};
 
 fn help() -> String {
@@ -77,7 +77,7 @@ fn the_defaults_are_those_of_the_program() {
         );
         count += 1;
     }
-    assert_eq!(count, 15, "every option that has a default");
+    assert_eq!(count, 17, "every option that has a default");
 }
 
 #[test]
@@ -277,24 +277,26 @@ fn the_service_starts_with_valid_options_and_has_space_for_its_clients() {
         .collect();
     let server = ServerProcess::start(&args);
     Client::join(server.address).close();
-    let clients = args.iter().position(|arg| *arg == "--max-connections");
-    let clients: usize = args[clients.expect("the service has a limit") + 1]
-        .parse()
-        .expect("a number");
+    let number = |option: &str| -> usize {
+        let found = args.iter().position(|arg| *arg == option);
+        let value = args[found.expect("the service has a limit") + 1];
+        value.parse().expect("a number")
+    };
+    let clients = number("--max-connections");
     for (limit, each) in [("TasksMax=", 3), ("LimitNOFILE=", 2)] {
         let limit: usize = setting(limit).parse().expect("a number");
         assert!(limit >= each * clients + 100, "{limit}");
     }
     let memory = setting("MemoryMax=").strip_suffix('M').expect("in MiB");
     let memory: usize = memory.parse().expect("a number");
-    let bound = memory_bound(clients, 1 << 20, 64 << 10);
+    let rooms = number("--max-rooms") * room_bytes(64 << 10);
+    let bound = memory_bound(clients, 1 << 20, 64 << 10) + rooms;
     assert!(memory << 20 >= bound, "{memory} MiB for {bound} bytes");
 }
 
 #[test]
 fn the_memory_formula_gives_the_numbers_beside_it() {
-    let formula =
-        "N × (max-backlog + 4 × max-message + 96 KiB + 640 KiB) + 16 × max-message + 96 MiB";
+    let formula = "N × (max-backlog + 4 × max-message + 96 KiB + 640 KiB) + 16 × max-message + 96 MiB\n    + R × (8 × max-message + 10 MiB)";
     assert!(
         OPERATIONS.text.contains(formula),
         "memory_bound computes it"
@@ -307,7 +309,9 @@ fn the_memory_formula_gives_the_numbers_beside_it() {
     let mib = (bound(100) / f64::from(1 << 20)).ceil();
     let mib = format!("{mib} MiB with `--max-connections 100`");
     let text: Vec<&str> = OPERATIONS.text.split_whitespace().collect();
-    for number in [gib, mib] {
+    let rooms = 64 * room_bytes(64 << 10) / (1 << 20);
+    let rooms = format!("64 rooms, the default, add {rooms} MiB");
+    for number in [gib, mib, rooms] {
         assert!(text.join(" ").contains(&number), "{number}");
     }
 }

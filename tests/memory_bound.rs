@@ -5,8 +5,10 @@ mod support;
 use std::net::SocketAddr;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use support::cases::{CONTINUATION, PING, PONG, TEXT};
-use support::{Client, RawClient, ServerProcess, eventually, memory_bound, raw, watchdog};
+use support::cases::{CLOSE, CONTINUATION, PING, PONG, TEXT};
+use support::{
+    Client, RawClient, ServerProcess, eventually, memory_bound, raw, room_bytes, watchdog,
+};
 
 const MAX_MESSAGE: usize = 64 << 10;
 const MAX_BACKLOG: usize = 512 << 10;
@@ -122,6 +124,40 @@ fn messages_that_wait_for_the_rate_stay_within_their_part_of_the_bound() {
     let peak = server.peak_kb() - before;
     println!("{peak} KiB, bound {bound} KiB");
     assert!(peak < bound, "{peak} KiB, bound {bound} KiB");
+}
+
+#[test]
+fn flooded_rooms_with_full_histories_stay_within_their_part_of_the_bound() {
+    const ROOMS: usize = 6;
+    const FLOODERS: usize = 2;
+    let _watchdog = watchdog(120);
+    let server = ServerProcess::start(&["--history", "10000", "--max-rooms", "6"]);
+    let before = server.resident_kb();
+    let small = raw::frame(TEXT, b"x").repeat(1000);
+    let large = raw::frame(TEXT, &vec![b'x'; MAX_MESSAGE]).repeat(100);
+    std::thread::scope(|scope| {
+        for number in 0..ROOMS * FLOODERS {
+            let (address, small, large) = (server.address, &small, &large);
+            scope.spawn(move || {
+                let path = format!("/chat/room{}", number / FLOODERS);
+                let mut client = RawClient::upgraded(address, &path);
+                let mut reader = client.socket.try_clone().expect("a descriptor");
+                scope.spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+                for _ in 0..5 {
+                    client.send(small);
+                }
+                client.send(large);
+                client.send(&raw::frame(CLOSE, &[]));
+            });
+        }
+    });
+    let peak = server.peak_kb() - before;
+    let clients = memory_bound(ROOMS * FLOODERS, 1 << 20, MAX_MESSAGE) - (96 << 20);
+    let bound = (clients + ROOMS * room_bytes(MAX_MESSAGE)) / 1024;
+    println!("{peak} KiB, bound {bound} KiB");
+    assert!(peak < bound, "{peak} KiB, bound {bound} KiB");
+    // The histories alone hold more than this.
+    assert!(peak > ROOMS * 700, "{peak} KiB");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn lines_begin_with_the_time_of_the_message_in_the_local_zone() {
     let (address, server) = serve(&[
         // 2026-01-01 22:59 UTC
         r#"{"type":"message","from":"bob","text":"then","id":1,"time":1767308399999}"#,
-        r#"{"type":"action","from":"bob","text":"waves","id":2,"time":0}"#,
+        r#"{"type":"action","from":"bob","text":"waves","id":2,"time":1}"#,
     ]);
     let mut terminal = Terminal::start_with(&[&url(address)], &PLAIN);
     terminal.wait_for("04:29 [bob]: then");

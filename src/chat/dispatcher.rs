@@ -15,7 +15,7 @@ use super::room::{self, Delivery, Recipients, Room};
 use super::sessions::Sessions;
 use crate::config::{CLOSE_TIMEOUT, MAX_BATCH_EVENTS};
 use crate::outbound::PendingResponse;
-use crate::protocol::ClientCommand;
+use crate::protocol::{ClientCommand, ServerEvent};
 use crate::websocket::disconnect::DisconnectReason;
 use crate::websocket::frame;
 
@@ -189,6 +189,15 @@ impl Dispatcher {
             && !session.outbound.accepts_whisper(bytes)
         {
             deliveries = vec![room::whisper_refused(id, to)];
+        }
+        if let [
+            Delivery {
+                event: ServerEvent::Renamed { from, to },
+                ..
+            },
+        ] = &deliveries[..]
+        {
+            log::info!("{}{from} is now {to}", self.log_prefix);
         }
         deliver(&mut self.sessions, &deliveries);
         if let Some(name) = quitting {

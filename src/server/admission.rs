@@ -31,7 +31,6 @@ use crate::http::upgrade::Upgrade;
 use crate::net::certificate::Certificate;
 use crate::net::{Stream, forwarded};
 use crate::outbound::Outbound;
-use crate::text::RoomName;
 
 /// The state that the threads of all handshakes share.
 struct Shared {
@@ -253,7 +252,7 @@ fn open_connection(
     already_read: Vec<u8>,
 ) {
     let stream = &handshake.stream;
-    let (permit, visit) = match admit(peer, shared, upgrade.room.as_ref()) {
+    let (permit, visit) = match admit(peer, shared, &upgrade) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.refusals.log(peer, &refusal);
@@ -305,13 +304,16 @@ fn open_connection(
 fn admit(
     peer: SocketAddr,
     shared: &Shared,
-    room: Option<&RoomName>,
+    upgrade: &Upgrade,
 ) -> Result<(ConnectionPermit, Visit), Refusal> {
     let permit = shared.connections.try_acquire(peer.ip())?;
-    let visit = shared.rooms.enter(room).map_err(|error| match error {
-        EnterError::RoomLimit(max) => Refusal::RoomLimit(max),
-        EnterError::Spawn(error) => Refusal::NoResources(error.to_string()),
-    })?;
+    let visit = shared
+        .rooms
+        .enter(upgrade.room.as_ref())
+        .map_err(|error| match error {
+            EnterError::RoomLimit(max) => Refusal::RoomLimit(max),
+            EnterError::Spawn(error) => Refusal::NoResources(error.to_string()),
+        })?;
     Ok((permit, visit))
 }
 

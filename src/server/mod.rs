@@ -4,10 +4,10 @@
 //!
 //! | thread | number | waits for | ends when |
 //! | --- | --- | --- | --- |
-//! | acceptor | one, the caller of [`Server::run`] | the next client; during shutdown: room in the inbox, then the dispatcher | the server shuts down |
-//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatcher: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
+//! | acceptor | one, the caller of [`Server::run`] | the next client; during shutdown: room in each inbox, then the dispatchers | the server shuts down |
+//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatchers: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
 //! | connection | one per WebSocket | its client, for which it orders Pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
-//! | dispatcher | one | its inbox | every sender of the inbox is dropped |
+//! | dispatcher | one for `/chat`, and one for each other room that has clients | its inbox | every sender of the inbox is dropped: the registry's after the last client's visit, and that client's |
 //! | flush | with `--writers N`: N − 1 for each batch to 500 clients and more for each of them | nothing | its part of the batch is sent; the dispatcher waits for that |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
@@ -16,7 +16,11 @@
 //! - Channels run in one direction: connection → dispatcher → outbound. No two threads wait for each other
 //!   (`tests/shutdown.rs`, `tests/shutdown_under_load.rs`).
 //! - Only the dispatcher owns the list of sessions, so the list needs no lock. One thread makes the order of messages, so it
-//!   is the same for all clients (`tests/message_order.rs`, `tests/json.rs`).
+//!   is the same for all clients of a room (`tests/message_order.rs`, `tests/json.rs`).
+//! - A room has at most one dispatcher that takes clients. The registry's lock is taken when a client comes or goes, never
+//!   for a message, and is held for no longer than the start of a thread. A client that finds no entry starts a dispatcher
+//!   with an inbox of its own; the one before it may still process its last events, and has no clients any more
+//!   (`tests/rooms.rs`).
 //! - The dispatcher never waits for a client, so a stalled or slow one delays no other (`tests/stalled_clients.rs`,
 //!   `tests/slow_consumer.rs`).
 //! - The inbox is bounded. A flooding client blocks its own thread, and then its TCP window fills
@@ -24,11 +28,11 @@
 //! - Writing to a client follows the rules of [`outbound`](crate::outbound) (`src/outbound/tests.rs`,
 //!   `src/outbound/model.rs`). Bytes queued for a client are bounded (`tests/memory_bound.rs`).
 //! - Logging never waits: the program's log writer has a thread of its own (`tests/log.rs`).
-//! - An error of one client, or a panic in its threads, ends that connection alone. A panic of the dispatcher ends the
-//!   server (`tests/panics.rs`, `tests/fuzz.rs`).
-//! - Shutdown: the acceptor returns and evicts pending handshakes. The dispatcher sends every client a Close, and aborts
-//!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inbox, so the
-//!   dispatcher ends after the last of them (`tests/shutdown.rs`).
+//! - An error of one client, or a panic in its threads, ends that connection alone. A panic of a room's dispatcher
+//!   closes that room's connections, and one of `/chat`'s ends the server (`tests/panics.rs`, `tests/fuzz.rs`).
+//! - Shutdown: the acceptor returns and evicts pending handshakes. Each dispatcher sends its clients a Close, and aborts
+//!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the
+//!   dispatchers end after the last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
 //! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
 //!   what it has read, and by the holder of the writer's role for what it writes; the lock of the certificate for exchanging
 //!   a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).

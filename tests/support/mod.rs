@@ -100,8 +100,13 @@ pub const KERNEL_BYTES: usize = 640 << 10;
 /// The memory of TLS for one client in bytes, documented beside the formula.
 pub const TLS_BYTES: usize = 128 << 10;
 
-/// Computes the documented upper bound of the memory of process and kernel with this many hostile clients. All sizes are
-/// in bytes.
+/// The memory of a room apart from `/chat` in bytes.
+pub fn room_bytes(max_message: usize) -> usize {
+    8 * max_message + (10 << 20)
+}
+
+/// Computes the documented upper bound of the memory of process and kernel with this many hostile clients in `/chat`. All
+/// sizes are in bytes.
 pub fn memory_bound(clients: usize, max_backlog: usize, max_message: usize) -> usize {
     clients * (max_backlog + 4 * max_message + (96 << 10) + KERNEL_BYTES)
         + 16 * max_message
