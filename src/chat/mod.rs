@@ -3,6 +3,7 @@
 pub(crate) mod dispatcher;
 pub(crate) mod event;
 mod history;
+mod reservations;
 mod room;
 pub(crate) mod rooms;
 mod sessions;

@@ -1,11 +1,12 @@
 //! The room: the users, their names, and the effect of each command. Plain logic: no I/O, no clock, no frames.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::event::{ConnectionId, JoinRequest, Received};
 use super::history::{History, Kind, Missed};
+use super::reservations::Reservations;
 use crate::config::Config;
 use crate::net::forwarded::counted_address;
 use crate::protocol::{ClientCommand, ServerEvent, help};
@@ -13,26 +14,6 @@ use crate::text::{NameError, RoomName, excerpt, sanitize, validate_name};
 
 /// The longest list of names. Further users are only counted.
 const MAX_LISTED_NAMES: usize = 100;
-
-/// The time for which the name of a user that was disconnected for being slow is reserved for its address. Otherwise a
-/// client that makes others slow could take their names. In milliseconds.
-const NAME_RESERVATION: u64 = 30_000;
-
-/// The largest number of reserved names. Beyond it the oldest reservation ends.
-const MAX_RESERVED_NAMES: usize = 1000;
-
-/// The largest number of names that are reserved for one address. Beyond it its oldest reservation ends, so that one that
-/// is slow on purpose neither blocks many names nor ends the reservations of others.
-const MAX_RESERVED_PER_ADDRESS: usize = 10;
-
-/// A name that is reserved for an address, or for a /64 of IPv6.
-struct Reservation {
-    /// The name in lower case.
-    name: String,
-    address: IpAddr,
-    /// In milliseconds since 1970.
-    end: u64,
-}
 
 /// The users that receive an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,8 +76,7 @@ pub(crate) struct Room {
     by_name: HashMap<String, ConnectionId>,
     /// The number in the next guest name. Numbers are never reused, so that a user is not taken for an earlier one.
     next_guest: u64,
-    /// The names of users that were disconnected for being slow, the oldest first.
-    reservations: VecDeque<Reservation>,
+    reservations: Reservations,
 }
 
 impl Room {
@@ -132,39 +112,10 @@ impl Room {
     pub(super) fn reserve_name(&mut self, id: ConnectionId, now: u64) {
         // Guest names are never given to another user.
         let user = self.users.get(&id);
-        let Some(user) = user.filter(|user| validate_name(&user.name).is_ok()) else {
-            return;
-        };
-        let (name, address) = (user.name.to_ascii_lowercase(), user.address);
-        self.reservations
-            .retain(|reservation| reservation.name != name);
-        let own = |reservation: &Reservation| reservation.address == address;
-        if self.reservations.iter().filter(|other| own(other)).count() == MAX_RESERVED_PER_ADDRESS {
-            let oldest = self.reservations.iter().position(own);
-            oldest.and_then(|index| self.reservations.remove(index));
-        }
-        if self.reservations.len() == MAX_RESERVED_NAMES {
-            self.reservations.pop_front();
-        }
-        self.reservations.push_back(Reservation {
-            name,
-            address,
-            end: now + NAME_RESERVATION,
-        });
-    }
-
-    /// Returns whether a name is reserved for another address. Drops the reservations that have ended.
-    fn is_reserved(&mut self, name: &str, address: IpAddr, now: u64) -> bool {
-        while self
-            .reservations
-            .front()
-            .is_some_and(|first| first.end <= now)
+        if let Some(User { name, address }) = user.filter(|user| validate_name(&user.name).is_ok())
         {
-            self.reservations.pop_front();
+            self.reservations.add(name, *address, now);
         }
-        self.reservations
-            .iter()
-            .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
     }
 
     /// Adds a user with the requested name. If the name is refused, the user gets a guest name and the reason. The kept
@@ -372,7 +323,7 @@ impl Room {
         now: u64,
     ) -> Result<(), NameError> {
         validate_name(name)?;
-        if self.is_reserved(name, address, now) {
+        if self.reservations.is_reserved(name, address, now) {
             return Err(NameError::Taken);
         }
         match self.by_name.get(&name.to_ascii_lowercase()) {

@@ -330,7 +330,7 @@ fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
     recorder.room.reserve_name(0, now);
     recorder.leave(0);
     recorder.room.join(9, &request(None), other, now);
-    let last = now + NAME_RESERVATION - 1;
+    let last = now + 30_000 - 1;
     let error = recorded(recorder.room.join(1, &request(Some("alice")), other, last)).pop();
     assert!(matches!(error, Some((_, ServerEvent::Error { text })) if text.contains("taken")));
     let rename = plain::decode("/nick ALICE");
@@ -341,41 +341,9 @@ fn the_name_of_a_slow_user_stays_reserved_for_its_address() {
         .join(2, &request(Some("alice")), ADDRESS, last);
     assert_eq!(recorder.room.name(2), Some("alice"));
     recorder.leave(2);
-    let end = now + NAME_RESERVATION;
+    let end = now + 30_000;
     recorder.room.join(3, &request(Some("alice")), other, end);
     assert_eq!(recorder.room.name(3), Some("alice"));
-    assert!(recorder.room.reservations.is_empty());
-}
-
-#[test]
-fn reserved_names_are_bounded_in_total_and_for_each_address() {
-    let mut room = Room::default();
-    let now = 1_000_000;
-    let mut reserve = |id: u64, host: u32| {
-        let address = IpAddr::V4(Ipv4Addr::from_bits(host));
-        room.join(id, &request(Some(&format!("name{id}"))), address, now);
-        room.reserve_name(id, now);
-        room.leave(id);
-        room.reservations.len()
-    };
-    reserve(0, 1);
-    for id in 1..50 {
-        let most = 1 + MAX_RESERVED_PER_ADDRESS;
-        assert_eq!(reserve(id, 2), most.min(1 + id as usize));
-    }
-    for id in 50..2 * MAX_RESERVED_NAMES as u64 {
-        assert!(reserve(id, id as u32) <= MAX_RESERVED_NAMES);
-    }
-    let mut room = Room::default();
-    // One address cannot end the reservation of another.
-    for id in 0..100 {
-        let address = IpAddr::V4(Ipv4Addr::from_bits(u32::from(id > 0)));
-        room.join(id, &request(Some(&format!("name{id}"))), address, now);
-        room.reserve_name(id, now);
-        room.leave(id);
-    }
-    assert_eq!(room.reservations[0].name, "name0");
-    assert_eq!(room.reservations.len(), 1 + MAX_RESERVED_PER_ADDRESS);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! The names that are reserved for users that were disconnected for being slow. Plain logic.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+/// The time for which the name of a user that was disconnected for being slow is reserved for its address. Otherwise a
+/// client that makes others slow could take their names. In milliseconds.
+const NAME_RESERVATION: u64 = 30_000;
+
+/// The largest number of reserved names. Beyond it the oldest reservation ends.
+const MAX_RESERVED_NAMES: usize = 1000;
+
+/// The largest number of names that are reserved for one address. Beyond it its oldest reservation ends, so that one that
+/// is slow on purpose neither blocks many names nor ends the reservations of others.
+const MAX_RESERVED_PER_ADDRESS: usize = 10;
+
+/// A name that is reserved for an address, or for a /64 of IPv6.
+struct Reservation {
+    /// The name in lower case.
+    name: String,
+    address: IpAddr,
+    /// In milliseconds since 1970.
+    end: u64,
+}
+
+/// The reservations, the oldest first. All times are in milliseconds since 1970.
+#[derive(Default)]
+pub(super) struct Reservations(VecDeque<Reservation>);
+
+impl Reservations {
+    /// Reserves a name for an address, in place of an earlier reservation of the name.
+    pub(super) fn add(&mut self, name: &str, address: IpAddr, now: u64) {
+        let name = name.to_ascii_lowercase();
+        self.0.retain(|reservation| reservation.name != name);
+        let own = |reservation: &Reservation| reservation.address == address;
+        if self.0.iter().filter(|other| own(other)).count() == MAX_RESERVED_PER_ADDRESS {
+            let oldest = self.0.iter().position(own);
+            oldest.and_then(|index| self.0.remove(index));
+        }
+        if self.0.len() == MAX_RESERVED_NAMES {
+            self.0.pop_front();
+        }
+        self.0.push_back(Reservation {
+            name,
+            address,
+            end: now + NAME_RESERVATION,
+        });
+    }
+
+    /// Returns whether a name is reserved for another address. Drops the reservations that have ended.
+    pub(super) fn is_reserved(&mut self, name: &str, address: IpAddr, now: u64) -> bool {
+        while self.0.front().is_some_and(|first| first.end <= now) {
+            self.0.pop_front();
+        }
+        self.0
+            .iter()
+            .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn reservations_are_bounded_in_total_and_for_each_address() {
+        let mut reservations = Reservations::default();
+        let mut add = |number: usize, host: u32| {
+            let address = IpAddr::V4(Ipv4Addr::from_bits(host));
+            reservations.add(&format!("name{number}"), address, 0);
+            reservations.0.len()
+        };
+        add(0, 1);
+        for number in 1..50 {
+            let most = 1 + MAX_RESERVED_PER_ADDRESS;
+            assert_eq!(add(number, 2), most.min(1 + number));
+        }
+        for number in 50..2 * MAX_RESERVED_NAMES {
+            assert!(add(number, number as u32) <= MAX_RESERVED_NAMES);
+        }
+        let mut reservations = Reservations::default();
+        // One address cannot end the reservation of another.
+        for number in 0..100 {
+            let address = IpAddr::V4(Ipv4Addr::from_bits(u32::from(number > 0)));
+            reservations.add(&format!("name{number}"), address, 0);
+        }
+        assert_eq!(reservations.0[0].name, "name0");
+        assert_eq!(reservations.0.len(), 1 + MAX_RESERVED_PER_ADDRESS);
+    }
+
+    #[test]
+    fn a_reservation_ends_and_holds_for_other_addresses_only() {
+        let mut reservations = Reservations::default();
+        let [own, other] = [1, 2].map(|host| IpAddr::V4(Ipv4Addr::from_bits(host)));
+        reservations.add("Ann", own, 1000);
+        let end = 1000 + NAME_RESERVATION;
+        assert!(reservations.is_reserved("aNN", other, end - 1));
+        assert!(!reservations.is_reserved("ann", own, end - 1));
+        assert!(!reservations.is_reserved("ann", other, end));
+        assert!(reservations.0.is_empty());
+    }
+}
