@@ -8,6 +8,7 @@ pub mod cases;
 pub mod certificates;
 pub mod client;
 pub mod fake_server;
+pub mod line;
 pub mod raw;
 pub mod readme;
 pub mod rng;
@@ -26,6 +27,7 @@ use threadchat::{Config, Server, ServerError, ShutdownHandle};
 
 pub use browser::Browser;
 pub use client::Client;
+pub use line::Line;
 pub use raw::RawClient;
 pub use server_process::ServerProcess;
 
