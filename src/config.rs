@@ -133,6 +133,8 @@ pub struct Config {
     pub rate_limit: Option<u32>,
     /// The values of `Origin` that can open a WebSocket. Empty: all. A request without `Origin` is always allowed.
     pub allow_origin: Vec<String>,
+    /// Whether `GET /metrics` is served, and what it tells is counted.
+    pub metrics: bool,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxy: Vec<AddressRange>,
     /// The certificate for TLS. `None`: no TLS.
@@ -165,6 +167,7 @@ impl Default for Config {
             ping: Some(Duration::from_secs(15)),
             rate_limit: None,
             allow_origin: Vec::new(),
+            metrics: false,
             trusted_proxy: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,

@@ -24,7 +24,7 @@
 //! - `outbound`: the outbound channel of a client, and the threads that write to its socket
 //! - [`net`]: the socket of a client, TLS
 //! - `websocket`: RFC 6455 without I/O: frames, validation, reasons for a disconnect
-//! - [`text`]: texts and names; [`config`]: options and fixed limits
+//! - [`text`]: texts and names; [`config`]: options and fixed limits; `metrics`: counters
 //! - `bin/threadchat`: the server as a program; `bin/threadchat-client`: the terminal client
 //!
 //! # Embedding
@@ -49,6 +49,7 @@ mod chat;
 pub mod config;
 mod connection;
 mod http;
+mod metrics;
 pub mod net;
 mod outbound;
 pub mod protocol;

@@ -7,16 +7,17 @@ use std::path::Path;
 
 /// Each layer, and the layers that it is allowed to import.
 const LAYERS: &[(&str, &str)] = &[
-    ("server", "http connection chat outbound net config"),
+    ("server", "http connection chat outbound net config metrics"),
     ("http", "chat protocol net config text"),
     ("connection", "chat protocol outbound net websocket config"),
-    ("chat", "protocol outbound net websocket config text"),
+    ("chat", "protocol outbound net websocket config text metrics"),
     ("protocol", "websocket text"),
     ("outbound", "net websocket config"),
     ("net", "config text"),
     ("websocket", "config text"),
     ("config", "text"),
     ("text", ""),
+    ("metrics", ""),
 ];
 
 /// Returns the modules of the library by their paths, such as `chat::room`, each with its code without unit tests.

@@ -13,7 +13,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::event::{ConnectionId, Endpoint, Event};
 use super::room::{self, Delivery, Recipients, Room};
 use super::sessions::Sessions;
-use crate::config::{CLOSE_TIMEOUT, MAX_BATCH_EVENTS};
+use crate::config::{CLOSE_TIMEOUT, Config, MAX_BATCH_EVENTS};
+use crate::metrics::ChatMetrics;
 use crate::outbound::PendingResponse;
 use crate::protocol::{ClientCommand, ServerEvent};
 use crate::websocket::disconnect::DisconnectReason;
@@ -36,15 +37,21 @@ struct Dispatcher {
     /// first entry is due first.
     closing: VecDeque<(Instant, ConnectionId)>,
     shutting_down: bool,
+    /// `None` if nothing is counted.
+    metrics: Option<ChatMetrics>,
+    /// The times of the messages of the batch, if they are counted.
+    received: Vec<Instant>,
 }
 
-/// Processes the events of a room until every sender of the inbox is dropped. Batches are sent by up to `writers` threads.
-pub(crate) fn run(inbox: &Receiver<Event>, room: Room, writers: usize) {
+/// Processes the events of a room until every sender of the inbox is dropped. Returns what it has counted.
+pub(crate) fn run(inbox: &Receiver<Event>, room: Room, config: &Config) -> Option<ChatMetrics> {
     wait_precisely();
     let mut dispatcher = Dispatcher {
         log_prefix: room.log_prefix(),
         room,
-        sessions: Sessions::new(writers),
+        sessions: Sessions::new(config.writers),
+        metrics: config.metrics.then(ChatMetrics::default),
+        received: Vec::new(),
         closing: VecDeque::new(),
         shutting_down: false,
     };
@@ -52,6 +59,7 @@ pub(crate) fn run(inbox: &Receiver<Event>, room: Room, writers: usize) {
     while let Some(first) = dispatcher.next_event(inbox) {
         events = dispatcher.process_batch(first, events, inbox);
     }
+    dispatcher.report()
 }
 
 /// Lets the short waits of this thread end in time: by default, Linux adds up to 50 µs (prctl(2), PR_SET_TIMERSLACK).
@@ -81,7 +89,28 @@ impl Dispatcher {
             events += 1;
         }
         self.sessions.flush();
+        self.count_batch(events);
         events
+    }
+
+    fn count_batch(&mut self, events: usize) {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.batches.record(events as f64);
+            let now = Instant::now();
+            for received in self.received.drain(..) {
+                metrics.delays.record((now - received).as_secs_f64());
+            }
+        }
+    }
+
+    /// Returns what was counted so far.
+    fn report(&self) -> Option<ChatMetrics> {
+        let mut metrics = self.metrics.clone()?;
+        metrics.clients = self.sessions.len() as u64;
+        metrics.queued_bytes = self.sessions.queued_bytes();
+        let sent = self.sessions.sent();
+        (metrics.deliveries, metrics.sent_bytes) = (sent.deliveries, sent.bytes);
+        Some(metrics)
     }
 
     /// Waits for the next event. Returns `None` when every sender is dropped. Aborts connections whose close timeout
@@ -119,7 +148,13 @@ impl Dispatcher {
                 response,
                 endpoint,
             } => self.on_connected(id, response, endpoint),
-            Event::Command(id, command) => self.on_command(id, command),
+            Event::Command(id, command, received) => {
+                if let (Some(metrics), Some(received)) = (&mut self.metrics, received) {
+                    metrics.received += 1;
+                    self.received.push(received);
+                }
+                self.on_command(id, command);
+            }
             Event::Idle(id) => {
                 if let Some(session) = self.sessions.get(id) {
                     session.outbound.send(frame::ping());
@@ -129,6 +164,10 @@ impl Dispatcher {
             Event::HealthCheck(reply) => {
                 // The requester may have timed out.
                 let _ = reply.try_send(());
+            }
+            Event::Metrics(reply) => {
+                // The requester may have timed out.
+                let _ = reply.try_send(self.report().unwrap_or_default());
             }
             Event::Shutdown => self.on_shutdown(),
         }
@@ -229,6 +268,9 @@ impl Dispatcher {
         } else {
             reason
         };
+        if let Some(metrics) = &mut self.metrics {
+            *metrics.disconnects.entry(reason.kind()).or_default() += 1;
+        }
         match self.room.name(id) {
             Some(name) => {
                 let users = self.room.users() - 1;

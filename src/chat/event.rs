@@ -1,8 +1,11 @@
 //! The events that other threads send to the dispatcher.
 
+use std::time::Instant;
+
 use crossbeam_channel::Sender;
 use tungstenite::Bytes;
 
+use crate::metrics::ChatMetrics;
 use crate::outbound::PendingResponse;
 use crate::protocol::{ClientCommand, Dialect};
 use crate::websocket::disconnect::DisconnectReason;
@@ -18,8 +21,8 @@ pub(crate) enum Event {
         response: PendingResponse,
         endpoint: Endpoint,
     },
-    /// A chat client sent a command.
-    Command(ConnectionId, ClientCommand<'static>),
+    /// A chat client sent a command, at this time if it is counted.
+    Command(ConnectionId, ClientCommand<'static>, Option<Instant>),
     /// A client has been idle for the ping period and must be sent a Ping. The dispatcher sends it: Linux keeps 32 KiB for
     /// each thread that has ever sent, and most threads of connections never do otherwise.
     Idle(ConnectionId),
@@ -32,6 +35,8 @@ pub(crate) enum Event {
     },
     /// A health check. The dispatcher replies on this channel, which must have capacity.
     HealthCheck(Sender<()>),
+    /// A question for what the dispatcher has counted. The dispatcher replies on this channel, which must have capacity.
+    Metrics(Sender<ChatMetrics>),
     /// Closes all current and later connections.
     Shutdown,
 }

@@ -12,6 +12,7 @@ use super::dispatcher::{self, unix_millis};
 use super::event::Event;
 use super::room::Room;
 use crate::config::{Config, HEALTH_CHECK_TIMEOUT};
+use crate::metrics::ChatMetrics;
 use crate::text::RoomName;
 
 /// The registry of rooms. Handshakes enter a room by it; messages go to the room's inbox directly.
@@ -23,6 +24,8 @@ struct Registry {
     /// The inbox of `/chat`, which never ends.
     main: Sender<Event>,
     others: Mutex<Others>,
+    /// What the dispatchers of ended rooms have counted.
+    ended: Arc<Mutex<ChatMetrics>>,
 }
 
 /// The rooms other than `/chat`.
@@ -76,7 +79,7 @@ impl Rooms {
         let (running, others) = bounded(0);
         let epoch = unix_millis();
         let capacity = config.inbox_capacity();
-        let (inbox, main) = start_dispatcher(&config, None, epoch, capacity, at_end)?;
+        let (inbox, main) = start_dispatcher(&config, None, epoch, capacity, |_| drop(at_end))?;
         let registry = Registry {
             config,
             main: inbox,
@@ -86,13 +89,13 @@ impl Rooms {
                 shutting_down: false,
                 running,
             }),
+            ended: Arc::default(),
         };
         Ok((Rooms(Arc::new(registry)), Dispatchers { main, others }))
     }
 
     fn others(&self) -> MutexGuard<'_, Others> {
-        // Nothing panics between two changes that belong together.
-        self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.others)
     }
 
     /// Enters a room, or `/chat` without a name. The first to enter a room starts its dispatcher. Called by the thread of a
@@ -132,7 +135,14 @@ impl Rooms {
         let epoch = unix_millis().max(others.last_epoch + 1);
         let capacity = config.room_inbox_capacity();
         let running = others.running.clone();
-        let (inbox, _) = start_dispatcher(config, Some(name), epoch, capacity, running)
+        let ended = Arc::clone(&self.0.ended);
+        let at_end = move |metrics: Option<ChatMetrics>| {
+            if let Some(metrics) = metrics {
+                lock(&ended).add(&metrics);
+            }
+            drop(running);
+        };
+        let (inbox, _) = start_dispatcher(config, Some(name), epoch, capacity, at_end)
             .map_err(EnterError::Spawn)?;
         others.last_epoch = epoch;
         if others.shutting_down {
@@ -173,22 +183,34 @@ impl Rooms {
         }
     }
 
-    /// Returns whether the dispatchers of all rooms process their inboxes. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in
-    /// the inboxes, and again for the replies.
+    /// Returns whether the dispatchers of all rooms process their inboxes. Waits as [`ask`](Self::ask) does.
     pub(crate) fn respond(&self) -> bool {
+        self.ask(Event::HealthCheck).is_some()
+    }
+
+    /// Returns the number of rooms, and what their dispatchers and those of ended rooms have counted. Waits as
+    /// [`ask`](Self::ask) does. Returns `None` if a dispatcher does not reply.
+    pub(crate) fn metrics(&self) -> Option<(usize, ChatMetrics)> {
+        let reports = self.ask(Event::Metrics)?;
+        let mut sum = lock(&self.0.ended).clone();
+        reports.iter().for_each(|report| sum.add(report));
+        Some((reports.len(), sum))
+    }
+
+    /// Asks every dispatcher and returns the replies. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inboxes, and again
+    /// for the replies. Returns `None` if one is missing.
+    fn ask<T>(&self, question: impl Fn(Sender<T>) -> Event) -> Option<Vec<T>> {
         let inboxes = self.inboxes(&self.others());
         let (reply, replies) = bounded(inboxes.len());
         let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
         for inbox in &inboxes {
-            let check = Event::HealthCheck(reply.clone());
-            if inbox.send_deadline(check, deadline).is_err() {
-                return false;
-            }
+            inbox
+                .send_deadline(question(reply.clone()), deadline)
+                .ok()?;
         }
         let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
-        inboxes
-            .iter()
-            .all(|_| replies.recv_deadline(deadline).is_ok())
+        let reply = |_| replies.recv_deadline(deadline).ok();
+        inboxes.iter().map(reply).collect()
     }
 }
 
@@ -212,22 +234,24 @@ impl Dispatchers {
     }
 }
 
-/// Starts the dispatcher of a room. Drops `at_end` when it ends.
+/// Locks a value that no panic leaves incomplete.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the dispatcher of a room. Calls `at_end` with what it has counted when it ends, and drops it even after a panic.
 fn start_dispatcher(
     config: &Config,
     name: Option<&RoomName>,
     epoch: u64,
     capacity: usize,
-    at_end: impl Send + 'static,
+    at_end: impl FnOnce(Option<ChatMetrics>) + Send + 'static,
 ) -> io::Result<(Sender<Event>, JoinHandle<()>)> {
     let (sender, inbox) = bounded(capacity);
     let room = Room::new(name, epoch, config);
-    let writers = config.writers;
+    let config = config.clone();
     let thread = thread::Builder::new()
         .name("dispatcher".into())
-        .spawn(move || {
-            let _at_end = at_end;
-            dispatcher::run(&inbox, room, writers);
-        })?;
+        .spawn(move || at_end(dispatcher::run(&inbox, room, &config)))?;
     Ok((sender, thread))
 }

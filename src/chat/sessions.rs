@@ -48,6 +48,28 @@ pub(super) struct Sessions {
     /// A `joined` that follows the batches and is not encoded yet. A `left` of the same user that follows directly
     /// cancels both notices.
     held_join: Option<(ConnectionId, ServerEvent<'static>)>,
+    sent: Sent,
+}
+
+/// What was sent to clients, each event once for each receiver, greetings excluded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sent {
+    pub(super) deliveries: u64,
+    pub(super) bytes: u64,
+}
+
+impl Sent {
+    /// Counts an event of this many bytes to this many receivers.
+    fn count(&mut self, receivers: usize, bytes: usize) {
+        self.deliveries += receivers as u64;
+        self.bytes += (receivers * bytes) as u64;
+    }
+
+    /// Takes back one receiver of an event of this many bytes, if the event has bytes in the receiver's dialect.
+    fn uncount(&mut self, bytes: usize) {
+        self.deliveries -= u64::from(bytes > 0);
+        self.bytes -= bytes as u64;
+    }
 }
 
 impl Sessions {
@@ -58,7 +80,18 @@ impl Sessions {
             sessions: Vec::new(),
             batches: Batches::default(),
             held_join: None,
+            sent: Sent::default(),
         }
+    }
+
+    pub(super) fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// Returns the bytes that are queued for all clients.
+    pub(super) fn queued_bytes(&self) -> u64 {
+        let queued = |(_, session): &(_, Session)| session.outbound.queued_bytes() as u64;
+        self.sessions.iter().map(queued).sum()
     }
 
     pub(super) fn insert(
@@ -137,6 +170,7 @@ impl Sessions {
                 if let Some(dialect) = self.get(id).and_then(|session| session.dialect) {
                     let mut frames = Vec::new();
                     dialect.encode(event, &mut frames);
+                    self.sent.count(1, frames.len());
                     self.send_now_to(id, &frames);
                 }
             }
@@ -162,7 +196,9 @@ impl Sessions {
             && let (_, session) = &mut self.sessions[index]
             && let Some(dialect) = session.dialect
         {
-            session.batch_offset = self.batches[dialect as usize].frames.len();
+            let end = self.batches[dialect as usize].frames.len();
+            self.sent.uncount(end - session.batch_offset);
+            session.batch_offset = end;
         }
     }
 
@@ -170,7 +206,12 @@ impl Sessions {
     fn append_to_batches(&mut self, event: &ServerEvent<'_>) {
         for (dialect, batch) in Dialect::ALL.into_iter().zip(&mut self.batches) {
             if batch.clients > 0 {
+                let before = batch.frames.len();
                 dialect.encode(event, &mut batch.frames);
+                let bytes = batch.frames.len() - before;
+                if bytes > 0 {
+                    self.sent.count(batch.clients, bytes);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ mod rate_limiter;
 mod stream;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use crossbeam_channel::{SendError, Sender};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -27,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) outbound: Outbound,
     pub(crate) inbox: Sender<Event>,
+    /// Whether the time of each message is counted.
+    pub(crate) is_timed: bool,
 }
 
 /// The end of a connection.
@@ -132,7 +135,8 @@ impl Connection {
     #[inline(never)]
     fn on_text(&self, text: &str, dialect: Dialect) -> Result<(), DisconnectReason> {
         log::trace!("{}: {text:?}", self.id);
-        self.send(Event::Command(self.id, dialect.decode(text)))
+        let received = self.is_timed.then(Instant::now);
+        self.send(Event::Command(self.id, dialect.decode(text), received))
     }
 
     /// Passes an event to the dispatcher. Waits for room in the inbox.

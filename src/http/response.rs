@@ -16,6 +16,8 @@ use crate::text::excerpt;
 pub(crate) const OUT_OF_THREADS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Content-Length: 0\r\nConnection: close\r\n\r\n";
 
+const DISPATCHER_SILENT: &str = "the dispatcher does not respond\n";
+
 #[cfg(feature = "tls")]
 const HTTPS_REQUIRED: &str = "this server uses TLS: connect to https:// or wss://\n";
 
@@ -102,9 +104,26 @@ impl HttpResponse {
         let response = if healthy {
             HttpResponse::new("200 OK", "ok\n")
         } else {
-            HttpResponse::service_unavailable("the dispatcher does not respond\n")
+            HttpResponse::service_unavailable(DISPATCHER_SILENT)
         };
         response.with_header("Cache-Control: no-store")
+    }
+
+    /// Creates the response to `GET /metrics` with a report, or without one if a dispatcher does not respond.
+    pub(crate) fn metrics(report: Option<String>) -> HttpResponse {
+        let response = match report {
+            Some(text) => {
+                HttpResponse::with_content_type("200 OK", "text/plain; version=0.0.4", text)
+            }
+            None => HttpResponse::service_unavailable(DISPATCHER_SILENT),
+        };
+        response.with_header("Cache-Control: no-store")
+    }
+
+    /// Returns the status code if it refuses the request.
+    pub(crate) fn refusal_code(&self) -> Option<&'static str> {
+        let (code, _) = self.status.split_once(' ')?;
+        code.starts_with(['4', '5']).then_some(code)
     }
 
     /// Sends the response and closes the connection. Waits for the client up to [`RESPONSE_TIMEOUT`] each to accept the

@@ -17,8 +17,10 @@ pub(crate) enum Route {
         origin: String,
         response: HttpResponse,
     },
-    /// Check whether the dispatcher responds.
+    /// Check whether the dispatchers respond.
     Health,
+    /// Tell what the server has counted.
+    Metrics,
     /// Send a response and close.
     Response(HttpResponse),
 }
@@ -31,6 +33,7 @@ pub(crate) fn route(request: Request, config: &Config) -> Route {
     match request.uri().path() {
         "/chat" | "/echo" => open(request, None, config),
         "/health" => Route::Health,
+        "/metrics" if config.metrics => Route::Metrics,
         path => match path.strip_prefix("/chat/").map(str::parse) {
             Some(Ok(room)) if config.max_rooms > 0 => open(request, Some(room), config),
             Some(Err(error)) if config.max_rooms > 0 => not_found(path, &error.to_string()),

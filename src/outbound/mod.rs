@@ -21,6 +21,8 @@ mod handoff;
 mod sink;
 mod writer;
 
+pub(crate) use self::writer::running as running_writers;
+
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -77,6 +79,11 @@ impl Outbound {
     /// Returns whether a Close has been written.
     pub(crate) fn close_sent(&self) -> bool {
         self.0.lock().close_state == CloseState::Sent
+    }
+
+    /// Returns the bytes that are queued or being written, bookkeeping included.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.0.lock().queued_bytes
     }
 
     /// Returns whether bytes are queued that the socket has not accepted.

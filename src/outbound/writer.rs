@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,14 @@ use crate::websocket::disconnect::DisconnectReason;
 /// one thread, and not one thread start per burst.
 const WRITER_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// The number of writer threads of this process.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns the number of writer threads of this process.
+pub(crate) fn running() -> usize {
+    RUNNING.load(Ordering::Relaxed)
+}
+
 /// Passes the writer's role and a partly written item to a new writer thread. The caller holds the role.
 pub(super) fn start(sink: &Arc<Sink>, partial: Partial) {
     sink.lock().writer = Writer::Thread;
@@ -24,10 +33,12 @@ pub(super) fn start(sink: &Arc<Sink>, partial: Partial) {
         .name("writer".into())
         .stack_size(CLIENT_STACK_SIZE);
     let spawned = thread.spawn(move || {
+        RUNNING.fetch_add(1, Ordering::Relaxed);
         // Without its writer the client would receive nothing and never be disconnected.
         if catch_unwind(AssertUnwindSafe(|| run(&shared, partial))).is_err() {
             shared.abort(DisconnectReason::InternalError);
         }
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
     });
     if spawned.is_err() {
         sink.abort(DisconnectReason::NoWriterThread);

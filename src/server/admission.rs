@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -27,10 +27,11 @@ use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
 use crate::http::router::{self, Route};
 use crate::http::upgrade::Upgrade;
+use crate::metrics::{Counts, Report};
 #[cfg(feature = "tls")]
 use crate::net::certificate::Certificate;
 use crate::net::{Stream, forwarded};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, running_writers};
 
 /// The state that the threads of all handshakes share.
 struct Shared {
@@ -38,6 +39,8 @@ struct Shared {
     rooms: Rooms,
     connections: ConnectionLimit,
     refusals: RefusalLog,
+    /// The refused requests by status.
+    rejected: Mutex<Counts>,
     /// Not an atomic: processors of small 32-bit hosts have none of 64 bits.
     next_id: Mutex<ConnectionId>,
 }
@@ -48,6 +51,31 @@ impl Shared {
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
         *next_id += 1;
         *next_id
+    }
+
+    /// Sends a response, as [`HttpResponse::send`] does, and counts it if it refuses the request.
+    fn respond(&self, stream: &Stream, response: &HttpResponse) {
+        if let Some(code) = response.refusal_code() {
+            *self.rejected().entry(code).or_default() += 1;
+        }
+        response.send(stream);
+    }
+
+    fn rejected(&self) -> MutexGuard<'_, Counts> {
+        // A poisoned lock guards complete numbers.
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the text for `GET /metrics`. Waits for the dispatchers. Returns `None` if one does not reply.
+    fn metrics(&self) -> Option<String> {
+        let (rooms, chat) = self.rooms.metrics()?;
+        let report = Report {
+            chat,
+            rooms,
+            writers: running_writers(),
+            rejected: self.rejected().clone(),
+        };
+        Some(report.format())
     }
 }
 
@@ -105,6 +133,7 @@ impl Admission {
                 rooms,
                 connections,
                 refusals: RefusalLog::default(),
+                rejected: Mutex::default(),
                 next_id: Mutex::new(0),
             }),
             pending: Pending::new(),
@@ -216,6 +245,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
                     response
                 }
                 Route::Health => HttpResponse::health(shared.rooms.respond()),
+                Route::Metrics => HttpResponse::metrics(shared.metrics()),
                 Route::Response(response) => response,
             }
         }
@@ -226,7 +256,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
         }
     };
     log::debug!("{peer}: {response:?}");
-    response.send(stream);
+    shared.respond(stream, &response);
 }
 
 /// Returns the client's address: the one that a trusted proxy forwards, or the peer's.
@@ -256,14 +286,13 @@ fn open_connection(
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.refusals.log(peer, &refusal);
-            return refused(&refusal).send(stream);
+            return shared.respond(stream, &refused(&refusal));
         }
     };
-    let refusals = &shared.refusals;
     let reject = |error: io::Error| {
         let refusal = Refusal::NoResources(error.to_string());
-        refusals.log(peer, &refusal);
-        refused(&refusal).send(stream);
+        shared.refusals.log(peer, &refusal);
+        shared.respond(stream, &refused(&refusal));
     };
     let outbound = stream
         .set_nodelay()
@@ -281,6 +310,7 @@ fn open_connection(
         id: shared.next_id(),
         outbound,
         inbox: visit.inbox.clone(),
+        is_timed: shared.config.metrics,
     };
     let shared = Arc::clone(shared);
     let thread = thread::Builder::new()

@@ -56,6 +56,24 @@ impl DisconnectReason {
         matches!(self, BacklogExceeded { .. } | WriteTimeout | NoWriterThread)
     }
 
+    /// Returns the kind of the reason, without what differs from client to client.
+    pub(crate) fn kind(&self) -> &'static str {
+        use DisconnectReason::*;
+        match self {
+            ClosedByPeer(_) => "closed by the client",
+            ConnectionLost(_) | TlsTruncated => "connection lost",
+            TlsError(_) => "TLS error",
+            ProtocolError(_) | NonMinimalLength | InvalidUtf8 => "protocol error",
+            MessageTooBig => "message too big",
+            TooManyEmptyFragments => "policy violation",
+            BacklogExceeded { .. } | WriteTimeout | NoWriterThread => "too slow",
+            PingTimeout => "ping timeout",
+            CloseTimeout => "did not reply to the Close",
+            ServerShutdown => "shutdown",
+            InternalError => "internal error",
+        }
+    }
+
     /// Returns the Close frame that reports this reason to the client (RFC 6455, section 7.4.1). Returns `None` if the
     /// client would not read it, and for a client's own Close, which is echoed instead.
     pub(crate) fn close_frame(&self) -> Option<Bytes> {

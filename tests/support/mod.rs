@@ -77,21 +77,26 @@ pub fn raise_nofile_limit() {
     setrlimit(Resource::Nofile, raised).expect("raising a limit up to its maximum is permitted");
 }
 
-/// Returns a Python that has the package websockets. Returns `None` if there is none, except in CI, where that is an error.
+/// Returns a Python that has the package websockets.
 pub fn python_with_websockets() -> Option<&'static str> {
-    let has_websockets = |python: &&str| {
+    python_with("websockets")
+}
+
+/// Returns a Python that has this package. Returns `None` if there is none, except in CI, where that is an error.
+pub fn python_with(package: &str) -> Option<&'static str> {
+    let has_package = |python: &&str| {
         let import = Command::new(python)
-            .args(["-c", "import websockets"])
+            .args(["-c", &format!("import {package}")])
             .stderr(Stdio::null())
             .status();
         import.is_ok_and(|status| status.success())
     };
     // Another Python can precede Debian's in the PATH, without Debian's packages.
     let mut pythons = ["python3", "/usr/bin/python3"].into_iter();
-    let python = pythons.find(has_websockets);
+    let python = pythons.find(has_package);
     if python.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs websockets");
-        println!("skipped: no Python has websockets");
+        assert!(std::env::var_os("CI").is_none(), "CI needs {package}");
+        println!("skipped: no Python has {package}");
     }
     python
 }

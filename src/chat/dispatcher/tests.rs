@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 use super::super::event::JoinRequest;
 use super::*;
+use crate::config::Config;
 use crate::net::Stream;
 use crate::outbound::Outbound;
 use crate::protocol::Dialect;
@@ -52,7 +53,7 @@ fn received(events: impl IntoIterator<Item = Event>, clients: Vec<TcpStream>) ->
         sender.send(event).expect("the inbox is open");
     }
     drop(sender);
-    run(&inbox, Room::default(), 1);
+    run(&inbox, Room::default(), &Config::default());
     let texts = |mut client: TcpStream| {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).expect("no reset");
@@ -99,11 +100,11 @@ fn a_join_is_announced_if_something_follows_before_the_leave() {
     let events = [
         watcher,
         guest,
-        Event::Command(1, hello),
+        Event::Command(1, hello, None),
         disconnected(1),
         other,
-        Event::Command(2, ClientCommand::Who {}),
-        Event::Command(0, ClientCommand::Who {}),
+        Event::Command(2, ClientCommand::Who {}, None),
+        Event::Command(0, ClientCommand::Who {}, None),
         disconnected(2),
     ];
     let texts = received(events, vec![socket, guest_socket, other_socket]);
