@@ -169,6 +169,7 @@ fn unusable_files_end_the_program_with_one_line() {
     let _watchdog = watchdog(60);
     let certificates = Certificates::new();
     certificates.openssl("openssl ecparam -genkey -name prime256v1 -noout -out other.pem");
+    certificates.openssl("openssl pkey -in key.pem -aes256 -passout pass:x -out passphrase.pem");
     std::fs::write(certificates.path("empty.pem"), "").expect("the folder is writable");
     let cases = [
         ("none.pem", "key.pem", "cannot read"),
@@ -176,6 +177,11 @@ fn unusable_files_end_the_program_with_one_line() {
         ("empty.pem", "key.pem", "no certificate in PEM format"),
         ("key.pem", "key.pem", "no certificate in PEM format"),
         ("cert.pem", "cert.pem", "no private key in PEM format"),
+        (
+            "cert.pem",
+            "passphrase.pem",
+            "has a passphrase; openssl pkey",
+        ),
         (
             "cert.pem",
             "other.pem",

@@ -1,6 +1,7 @@
 //! The server's certificate and its key, in files that can be read again while the server runs.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,8 @@ pub enum CertificateError {
     Read(PathBuf, io::Error),
     /// A file is not PEM, or has no item of the kind that is named.
     Pem(PathBuf, &'static str),
+    /// The private key has a passphrase.
+    Encrypted(PathBuf),
     /// The key does not belong to the certificate, or one of them has an unknown form.
     Unusable(PathBuf, rustls::Error),
 }
@@ -34,6 +37,11 @@ impl fmt::Display for CertificateError {
             CertificateError::Pem(path, kind) => {
                 write!(f, "no {kind} in PEM format in {}", path.display())
             }
+            CertificateError::Encrypted(path) => write!(
+                f,
+                "the private key in {} has a passphrase; openssl pkey -in FILE -out FILE2 removes it",
+                path.display()
+            ),
             CertificateError::Unusable(path, rustls::Error::InconsistentKeys(_)) => write!(
                 f,
                 "the key in {} does not belong to the certificate",
@@ -54,7 +62,7 @@ impl std::error::Error for CertificateError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             CertificateError::Read(_, error) => Some(error),
-            CertificateError::Pem(..) => None,
+            CertificateError::Pem(..) | CertificateError::Encrypted(_) => None,
             CertificateError::Unusable(_, error) => Some(error),
         }
     }
@@ -120,7 +128,10 @@ fn read_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, CertificateError> 
             end.date()
         );
     }
-    let private_key = PrivateKeyDer::from_pem_file(key).map_err(in_file(key, "private key"))?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(key) => CertificateError::Encrypted(key.clone()),
+        error => in_file(key, "private key")(error),
+    })?;
     let unusable = |error| CertificateError::Unusable(key.clone(), error);
     let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -131,6 +142,12 @@ fn read_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, CertificateError> 
     // RFC 7301: a client that knows other protocols only is refused in the handshake.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Returns whether a file has a private key with a passphrase (RFC 7468, section 11).
+fn is_encrypted(path: &Path) -> bool {
+    let encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    fs::read(path).is_ok_and(|pem| pem.windows(encrypted.len()).any(|part| part == encrypted))
 }
 
 /// A time in UTC to the second, as the digits `YYYYMMDDhhmmss`, which sort like the time.
