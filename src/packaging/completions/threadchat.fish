@@ -1,0 +1,30 @@
+# Made from --help by tests/packaging.rs.
+
+complete -c threadchat -f
+complete -c threadchat -l listen -x -d 'address to listen on'
+complete -c threadchat -l listen-backlog -x -d 'clients that wait to be accepted'
+complete -c threadchat -l max-connections -x -d 'WebSockets at a time'
+complete -c threadchat -l max-per-address -x -d 'WebSockets from one address, or one /64 of IPv6'
+complete -c threadchat -l max-rooms -x -d 'rooms with users, apart from /chat'
+complete -c threadchat -l history -x -d 'messages that a newcomer to a room receives, of up to 1 MiB, or half of --max-backlog'
+complete -c threadchat -l max-message -x -d 'largest message'
+complete -c threadchat -l max-backlog -x -d 'bytes queued for one client before it is disconnected'
+complete -c threadchat -l ping -x -d 'idle time before a Ping'
+complete -c threadchat -l rate-limit -x -d 'messages a second for each client, with a burst of N'
+complete -c threadchat -l writers -x -d 'threads that send, for chats with 500 clients and more for each of them on as many processors'
+complete -c threadchat -l allow-origin -x -d 'web pages that can connect, such as https://chat.example'
+complete -c threadchat -l trusted-proxy -x -d 'reverse proxy whose X-Forwarded-For has the address of the client'
+complete -c threadchat -l tls-cert -r -F -d 'certificate in PEM format, followed by those of the authorities between it and a known one'
+complete -c threadchat -l tls-key -r -F -d 'its private key in PEM format'
+complete -c threadchat -l metrics -d 'serve GET /metrics in Prometheus\' text format'
+complete -c threadchat -l log-level -x -a 'off error warn info debug trace' -d 'off, error, warn, info, debug or trace'
+complete -c threadchat -l log-file -r -F -d 'append the log to this file'
+complete -c threadchat -l help -d 'print the options, and exit'
+complete -c threadchat -l version -d 'print the version, and exit'
+
+complete -c threadchat-client -f
+complete -c threadchat-client -l name -x -d 'user name to request'
+complete -c threadchat-client -l ca -r -F -d 'certificates in PEM format to trust, in place of the system\'s'
+complete -c threadchat-client -l no-time -d 'print no times before the lines'
+complete -c threadchat-client -l help -d 'print this text'
+complete -c threadchat-client -l version -d 'print the version'

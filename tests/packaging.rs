@@ -1,0 +1,144 @@
+//! The man pages and completions in `src/packaging` are made from `--help`, and the tools that read them accept them.
+//! `UPDATE=1 cargo test --test packaging` writes them anew.
+#![cfg(all(feature = "client", feature = "tls"))]
+
+#[path = "support/packaging.rs"]
+mod packaging;
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use packaging::{Program, bash, fish, zsh};
+use support::watchdog;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/packaging")
+}
+
+fn programs() -> [Program; 2] {
+    [
+        ("threadchat", env!("CARGO_BIN_EXE_threadchat")),
+        ("threadchat-client", env!("CARGO_BIN_EXE_threadchat-client")),
+    ]
+    .map(|(name, path)| {
+        let output = Command::new(path).arg("--help").output();
+        let help = output.expect("the program starts").stdout;
+        let help = String::from_utf8(help).expect("the help is UTF-8");
+        Program { name, help }
+    })
+}
+
+#[test]
+fn man_pages_and_completions_are_those_of_the_help() {
+    let _watchdog = watchdog(60);
+    let programs = programs();
+    let version = env!("CARGO_PKG_VERSION");
+    for (path, made) in [
+        ("man/threadchat.1", programs[0].man_page(version)),
+        ("man/threadchat-client.1", programs[1].man_page(version)),
+        ("completions/threadchat.bash", bash(&programs)),
+        ("completions/_threadchat", zsh(&programs)),
+        ("completions/threadchat.fish", fish(&programs)),
+    ] {
+        let path = folder().join(path);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&path, &made).expect("the folder is writable");
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == made, "UPDATE=1 writes {} anew", path.display());
+    }
+    assert!(programs[0].options().len() > 15 && programs[1].options().len() >= 6);
+}
+
+/// Runs a tool. Returns `None` if the tool is missing, except in CI, where that is an error.
+fn run(tool: &str, args: &[&str]) -> Option<Output> {
+    let output = Command::new(tool).args(args).current_dir(folder()).output();
+    match output {
+        Ok(output) => Some(output),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "CI needs {tool}: {error}");
+            println!("skipped: no {tool}");
+            None
+        }
+    }
+}
+
+fn text(output: &Output) -> String {
+    let all = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[test]
+fn mandoc_finds_nothing_wrong_with_the_man_pages() {
+    let _watchdog = watchdog(60);
+    for page in ["man/threadchat.1", "man/threadchat-client.1"] {
+        let Some(output) = run("mandoc", &["-T", "lint", "-W", "warning", page]) else {
+            return;
+        };
+        assert!(output.status.success(), "{}", text(&output));
+        let shown = run("mandoc", &["-T", "ascii", page]).expect("mandoc was there");
+        // Without the overstrikes of bold and underlined characters.
+        let shown = text(&shown).replace(|c: char| c == '\u{8}', "");
+        assert!(shown.contains("OOPPTTIIOONNSS"), "{shown}");
+    }
+}
+
+#[test]
+fn bash_completes_options_and_values() {
+    let _watchdog = watchdog(60);
+    for (program, typed, expected) in [
+        ("threadchat", "threadchat --max-r", "--max-rooms"),
+        ("threadchat", "threadchat --log-level d", "debug"),
+        ("threadchat", "threadchat --history ", ""),
+        ("threadchat-client", "threadchat-client --na", "--name"),
+    ] {
+        let script = format!(
+            "source completions/threadchat.bash; COMP_WORDS=({typed}{}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _{}; echo \"${{COMPREPLY[*]}}\"",
+            if typed.ends_with(' ') { "''" } else { "" },
+            program.replace('-', "_"),
+        );
+        let Some(output) = run("bash", &["-c", &script]) else {
+            return;
+        };
+        assert_eq!(text(&output).trim_end(), expected, "{typed}");
+    }
+}
+
+#[test]
+fn fish_completes_options_and_values() {
+    let _watchdog = watchdog(60);
+    for (typed, expected) in [
+        ("threadchat --max-r", "--max-rooms"),
+        ("threadchat --log-level d", "debug"),
+        ("threadchat-client --na", "--name"),
+    ] {
+        let script = format!("source completions/threadchat.fish; complete -C '{typed}'");
+        let Some(output) = run("fish", &["--no-config", "-c", &script]) else {
+            return;
+        };
+        assert!(
+            text(&output).starts_with(expected),
+            "{typed}: {}",
+            text(&output)
+        );
+    }
+}
+
+#[test]
+fn zsh_parses_the_completions() {
+    let _watchdog = watchdog(60);
+    // _arguments checks its specifications before it completes.
+    let script = "_arguments() { for spec in \"$@\"; do print -r -- \"$spec\"; done }; service=threadchat; source completions/_threadchat";
+    let Some(output) = run("zsh", &["-f", "-c", script]) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+    let text = text(&output);
+    assert!(text.contains("*--log-level[off, error, warn, info, debug or trace]:LEVEL:(off error warn info debug trace)"), "{text}");
+    assert!(
+        text.contains("*--log-file[append the log to this file]:PATH:_files"),
+        "{text}"
+    );
+}
