@@ -10,7 +10,10 @@ const LAYERS: &[(&str, &str)] = &[
     ("server", "http connection chat outbound net config metrics"),
     ("http", "chat protocol net config text"),
     ("connection", "chat protocol outbound net websocket config"),
-    ("chat", "protocol outbound net websocket config text metrics"),
+    (
+        "chat",
+        "protocol outbound net websocket config text metrics",
+    ),
     ("protocol", "websocket text"),
     ("outbound", "net websocket config"),
     ("net", "config text"),

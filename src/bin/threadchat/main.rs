@@ -17,6 +17,7 @@ use std::{panic, thread};
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 #[cfg(feature = "tls")]
 use threadchat::Certificate;
+use threadchat::config::ListenAddress;
 use threadchat::{Config, Server};
 
 use crate::cli::{CliAction, LogConfig};
@@ -87,7 +88,12 @@ fn serve(config: Config, reopen_log: impl Fn() + Send + 'static) -> Result<()> {
     };
     #[cfg(unix)]
     signals::start(move || shutdown.shutdown(), reload)?;
-    log::info!("listening at {scheme}://{}/chat", server.local_addr());
+    for address in server.local_addrs() {
+        match address {
+            ListenAddress::Tcp(address) => log::info!("listening at {scheme}://{address}/chat"),
+            ListenAddress::Unix(_) => log::info!("listening at {address}"),
+        }
+    }
     let result = server.run();
     log::info!("stopped");
     Ok(result?)
