@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
@@ -136,20 +137,22 @@ fn all_listeners_share_the_limit_of_pending_requests() {
         ..config()
     };
     let server = TestServer::with_config(config);
-    let addresses = &server.addresses;
-    // One more than the limit, which is 64 at least.
-    let mut first = RawClient::connect(addresses[0]);
-    first.send(b"GET /");
-    let mut oldest = vec![first];
-    for number in 0..70 {
-        let mut raw = RawClient::connect(addresses[number % 2]);
-        raw.send(b"GET /");
-        oldest.push(raw);
-    }
-    assert!(oldest[0].rest().is_ok_and(|rest| rest.is_empty()));
-    let mut last = oldest.pop().expect("it is the last");
-    last.send(raw::handshake("/chat", "")[5..].as_bytes());
-    assert!(last.head().starts_with("HTTP/1.1 101 "));
+    // The limit is 64 at least.
+    let clients: Vec<RawClient> = (0..70)
+        .map(|number| {
+            let mut raw = RawClient::connect(server.addresses[number % 2]);
+            raw.send(b"GET /");
+            raw.socket.set_nonblocking(true).expect("it is open");
+            raw
+        })
+        .collect();
+    let has_ended = |raw: &&RawClient| match raw.socket.peek(&mut [0]) {
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+        Ok(received) => received == 0,
+    };
+    eventually("six are evicted", || {
+        clients.iter().filter(has_ended).count() == 6
+    });
 }
 
 #[test]
