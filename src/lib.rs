@@ -65,7 +65,7 @@ mod websocket;
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tls")]
 pub use net::certificate::{Certificate, CertificateError};
-pub use server::{Server, ServerError, ShutdownHandle};
+pub use server::{HealthHandle, Server, ServerError, ShutdownHandle};
 
 /// The documents of the repository: the README and the files in `src/docs`.
 // Links between the documents lead to files. Each document includes links.md first, whose definitions of the same links

@@ -48,6 +48,7 @@
 mod acceptor;
 mod address_limits;
 mod admission;
+mod health;
 mod pending;
 mod permit;
 mod refusal;
@@ -60,6 +61,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use self::admission::Admission;
+pub use self::health::HealthHandle;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 use crate::chat::rooms::Rooms;
@@ -117,6 +119,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     config: Config,
     shutdown: ShutdownHandle,
+    health: HealthHandle,
     #[cfg(feature = "tls")]
     certificate: Option<Certificate>,
 }
@@ -155,6 +158,7 @@ impl Server {
             listeners,
             config,
             shutdown: ShutdownHandle::new(waker),
+            health: HealthHandle::default(),
             #[cfg(feature = "tls")]
             certificate,
         })
@@ -177,6 +181,11 @@ impl Server {
         self.shutdown.clone()
     }
 
+    /// Returns a handle that checks whether the server responds.
+    pub fn health_handle(&self) -> HealthHandle {
+        self.health.clone()
+    }
+
     /// Serves clients until the server is shut down. The calling thread becomes the acceptor of the first address.
     ///
     /// # Errors
@@ -186,6 +195,7 @@ impl Server {
         let at_end = ShutdownOnDrop(self.shutdown.clone());
         let (rooms, dispatchers) =
             Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
+        self.health.set_rooms(&rooms);
         let mut admission = Admission::new(self.config, rooms.clone());
         #[cfg(feature = "tls")]
         admission.set_certificate(self.certificate);

@@ -37,9 +37,13 @@ impl ServerProcess {
 
     /// Starts a command that becomes the server, and waits until it listens.
     pub fn spawn(mut command: Command) -> ServerProcess {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        ServerProcess::spawn_with_stdio(command)
+    }
+
+    /// Starts a command that becomes the server, with its own stdin and stdout, and waits until it listens.
+    pub fn spawn_with_stdio(mut command: Command) -> ServerProcess {
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server can be started");
