@@ -1,12 +1,17 @@
 //! The configuration of a server, and its fixed limits.
 
+mod listen_address;
+mod trusted_proxy;
+
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
+
+pub use self::listen_address::ListenAddress;
+pub use self::trusted_proxy::{AddressRange, TrustedProxy};
 
 /// The largest value of [`Config::max_message`] in bytes. A connection reserves the memory that a frame's header
 /// announces, and a server without the address space for it would abort.
@@ -46,6 +51,9 @@ pub(crate) const MAX_HEAD_SIZE: usize = 8 << 10;
 
 /// The time for a client to accept an HTTP response, and the same time to close.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The time for pending requests to complete when the server shuts down. A client that connected just before is answered.
+pub(crate) const PENDING_GRACE: Duration = Duration::from_secs(1);
 
 /// The time for `/health` to wait for room in the dispatcher's inbox, and again for the reply.
 pub(crate) const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -109,8 +117,8 @@ pub(crate) const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The configuration of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The address to listen on. Port 0 selects a free port.
-    pub listen: SocketAddr,
+    /// The addresses to listen on, at least one. Port 0 selects a free port.
+    pub listen: Vec<ListenAddress>,
     /// The number of threads that send a batch to at least 500 clients for each of them: 1 to 64.
     pub writers: usize,
     /// The number of clients that the system keeps waiting to be accepted: 1 to [`MAX_LISTEN_BACKLOG`]. The system can have
@@ -137,7 +145,7 @@ pub struct Config {
     /// Whether `GET /metrics` is served, and what it tells is counted.
     pub metrics: bool,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxy: Vec<AddressRange>,
+    pub trusted_proxy: Vec<TrustedProxy>,
     /// The certificate for TLS. `None`: no TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsFiles>,
@@ -156,7 +164,7 @@ pub struct TlsFiles {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()],
             writers: 1,
             listen_backlog: 4096,
             max_connections: 1000,
@@ -192,6 +200,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let min_backlog = self.min_backlog();
         let invalid = |problem: String| Err(ConfigError(problem));
+        if self.listen.is_empty() {
+            return invalid("--listen needs an address".into());
+        }
         if !(1..=MAX_WRITERS).contains(&self.writers) {
             return invalid(format!("--writers must be 1 to {MAX_WRITERS}"));
         }
@@ -254,49 +265,6 @@ impl Config {
     }
 }
 
-/// A range of IP addresses, such as `10.0.0.0/8`. A range without `/BITS` is one address.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AddressRange {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl AddressRange {
-    /// Returns whether the range contains an address. IPv4 addresses mapped to IPv6 are IPv4 addresses.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let differing_bits = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits())
-                .checked_shr(32 - self.bits)
-                .unwrap_or(0)
-                .into(),
-            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits())
-                .checked_shr(128 - self.bits)
-                .unwrap_or(0),
-            _ => return false,
-        };
-        differing_bits == 0
-    }
-}
-
-impl FromStr for AddressRange {
-    type Err = ConfigError;
-
-    fn from_str(range: &str) -> Result<AddressRange, ConfigError> {
-        let invalid = || ConfigError("must be an address or a range, such as 10.0.0.0/8".into());
-        let (address, bits) = match range.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (range, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| invalid())?;
-        let max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(max), str::parse).map_err(|_| invalid())?;
-        if bits > max {
-            return Err(invalid());
-        }
-        Ok(AddressRange { address, bits })
-    }
-}
-
 /// The reason why a configuration is invalid, in one line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigError(String);
@@ -308,41 +276,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_contain_the_addresses_of_their_prefix() {
-        for (range, inside, outside) in [
-            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
-            ("10.1.2.3/8", "10.255.0.1", "11.0.0.0"),
-            ("10.1.2.3", "10.1.2.3", "10.1.2.2"),
-            ("10.1.2.3", "::ffff:10.1.2.3", "::1"),
-            ("10.1.2.2/31", "10.1.2.3", "10.1.2.4"),
-            ("0.0.0.0/0", "255.1.2.3", "::1"),
-            ("::/0", "2001:db8::1", "1.2.3.4"),
-            ("fd00::/8", "fdff::1", "fe00::"),
-            ("2001:db8::1", "2001:db8::1", "2001:db8::2"),
-        ] {
-            let contains = |address: &str| {
-                let range: AddressRange = range.parse().expect(range);
-                range.contains(address.parse().expect(address))
-            };
-            assert!(contains(inside) && !contains(outside), "{range}");
-        }
-        for range in [
-            "",
-            "/8",
-            "10.0.0.0/33",
-            "::/129",
-            "10.0.0.0/-1",
-            "10.0.0/8",
-            "::/",
-            "localhost",
-        ] {
-            assert!(range.parse::<AddressRange>().is_err(), "{range}");
-        }
-    }
-}

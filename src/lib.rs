@@ -30,11 +30,16 @@
 //! # Embedding
 //!
 //! ```
+//! use std::net::SocketAddr;
+//!
 //! use threadchat::{Config, Server};
 //!
-//! let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+//! let address = SocketAddr::from(([127, 0, 0, 1], 0));
+//! let config = Config { listen: vec![address.into()], ..Config::default() };
 //! let server = Server::bind(config)?;
-//! println!("chat at ws://{}/chat", server.local_addr());
+//! for address in server.local_addrs() {
+//!     println!("listening at {address}");
+//! }
 //! let shutdown = server.shutdown_handle();
 //! let acceptor = std::thread::spawn(move || server.run());
 //! shutdown.shutdown();
@@ -60,7 +65,7 @@ mod websocket;
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tls")]
 pub use net::certificate::{Certificate, CertificateError};
-pub use server::{Server, ServerError, ShutdownHandle};
+pub use server::{HealthHandle, Server, ServerError, ShutdownHandle};
 
 /// The documents of the repository: the README and the files in `src/docs`.
 // Links between the documents lead to files. Each document includes links.md first, whose definitions of the same links

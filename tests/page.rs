@@ -283,6 +283,7 @@ fn page_reconnects_and_keeps_its_name() {
     page.wait_until("document.getElementById('text-error').textContent.includes('Not connected')");
     page.wait_until("document.getElementById('text').value === 'too early'");
 
+    let listen = vec![listen.into()];
     let server = TestServer::with_config(Config { listen, ..config() });
     page.wait_for_entry("notice", "Reconnected as alice.");
     page.wait_until("document.getElementById('text-error').textContent === ''");

@@ -61,7 +61,7 @@ fn exhausted_descriptors_pause_accepting() {
         .set_read_timeout(Some(support::TIMEOUT))
         .expect("the timeout is not zero");
     drop(clients);
-    eventually("the resources are released", || server.descriptors() < 12);
+    eventually("the resources are released", || server.descriptors() < 14);
     wait_until_one_user_remains(&server);
     assert!(
         server.find_in_log("cannot accept").is_none(),

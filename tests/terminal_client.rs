@@ -199,7 +199,7 @@ fn client_reconnects_and_keeps_its_name() {
     terminal.wait_for("* Still disconnected: can't connect");
 
     let server = TestServer::with_config(Config {
-        listen: address,
+        listen: vec![address.into()],
         ..config()
     });
     terminal.wait_for("* Reconnected.");

@@ -117,7 +117,7 @@ fn a_server_that_was_started_anew_is_a_gap() {
     server.shutdown().expect("the server stops");
     terminal.wait_for("Disconnected");
     let server = TestServer::with_config(Config {
-        listen: address,
+        listen: vec![address.into()],
         ..with_history()
     });
     let mut bob = server.client();

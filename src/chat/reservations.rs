@@ -14,11 +14,11 @@ const MAX_RESERVED_NAMES: usize = 1000;
 /// is slow on purpose neither blocks many names nor ends the reservations of others.
 const MAX_RESERVED_PER_ADDRESS: usize = 10;
 
-/// A name that is reserved for an address, or for a /64 of IPv6.
+/// A name that is reserved for an address, for a /64 of IPv6, or for the clients of Unix sockets.
 struct Reservation {
     /// The name in lower case.
     name: String,
-    address: IpAddr,
+    address: Option<IpAddr>,
     /// In milliseconds since 1970.
     end: u64,
 }
@@ -29,7 +29,7 @@ pub(super) struct Reservations(VecDeque<Reservation>);
 
 impl Reservations {
     /// Reserves a name for an address, in place of an earlier reservation of the name.
-    pub(super) fn add(&mut self, name: &str, address: IpAddr, now: u64) {
+    pub(super) fn add(&mut self, name: &str, address: Option<IpAddr>, now: u64) {
         let name = name.to_ascii_lowercase();
         self.0.retain(|reservation| reservation.name != name);
         let own = |reservation: &Reservation| reservation.address == address;
@@ -48,7 +48,7 @@ impl Reservations {
     }
 
     /// Returns whether a name is reserved for another address. Drops the reservations that have ended.
-    pub(super) fn is_reserved(&mut self, name: &str, address: IpAddr, now: u64) -> bool {
+    pub(super) fn is_reserved(&mut self, name: &str, address: Option<IpAddr>, now: u64) -> bool {
         while self.0.front().is_some_and(|first| first.end <= now) {
             self.0.pop_front();
         }
@@ -68,7 +68,7 @@ mod tests {
     fn reservations_are_bounded_in_total_and_for_each_address() {
         let mut reservations = Reservations::default();
         let mut add = |number: usize, host: u32| {
-            let address = IpAddr::V4(Ipv4Addr::from_bits(host));
+            let address = Some(IpAddr::V4(Ipv4Addr::from_bits(host)));
             reservations.add(&format!("name{number}"), address, 0);
             reservations.0.len()
         };
@@ -83,7 +83,7 @@ mod tests {
         let mut reservations = Reservations::default();
         // One address cannot end the reservation of another.
         for number in 0..100 {
-            let address = IpAddr::V4(Ipv4Addr::from_bits(u32::from(number > 0)));
+            let address = Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from(number > 0))));
             reservations.add(&format!("name{number}"), address, 0);
         }
         assert_eq!(reservations.0[0].name, "name0");
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_reservation_ends_and_holds_for_other_addresses_only() {
         let mut reservations = Reservations::default();
-        let [own, other] = [1, 2].map(|host| IpAddr::V4(Ipv4Addr::from_bits(host)));
+        let [own, other] = [1, 2].map(|host| Some(IpAddr::V4(Ipv4Addr::from_bits(host))));
         reservations.add("Ann", own, 1000);
         let end = 1000 + NAME_RESERVATION;
         assert!(reservations.is_reserved("aNN", other, end - 1));

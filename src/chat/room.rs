@@ -60,7 +60,7 @@ impl<'a> Delivery<'a> {
 struct User {
     name: String,
     /// The address as which the user is counted.
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 /// The users and their names, and what was said. All times are in milliseconds since 1970.
@@ -124,7 +124,7 @@ impl Room {
         &mut self,
         id: ConnectionId,
         request: &JoinRequest,
-        address: IpAddr,
+        address: Option<IpAddr>,
         now: u64,
     ) -> Vec<Delivery<'_>> {
         let requested = request.name.as_deref();
@@ -319,7 +319,7 @@ impl Room {
         &mut self,
         id: ConnectionId,
         name: &str,
-        address: IpAddr,
+        address: Option<IpAddr>,
         now: u64,
     ) -> Result<(), NameError> {
         validate_name(name)?;

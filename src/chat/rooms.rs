@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -18,6 +18,9 @@ use crate::text::RoomName;
 /// The registry of rooms. Handshakes enter a room by it; messages go to the room's inbox directly.
 #[derive(Clone)]
 pub(crate) struct Rooms(Arc<Registry>);
+
+/// The registry of rooms for as long as somebody else has it.
+pub(crate) struct WeakRooms(Weak<Registry>);
 
 struct Registry {
     config: Config,
@@ -164,6 +167,11 @@ impl Rooms {
         }
     }
 
+    /// Returns a handle that keeps no dispatcher running.
+    pub(crate) fn downgrade(&self) -> WeakRooms {
+        WeakRooms(Arc::downgrade(&self.0))
+    }
+
     /// Returns the inboxes of all rooms.
     fn inboxes(&self, others: &Others) -> Vec<Sender<Event>> {
         let inboxes = others.rooms.values().map(|entry| &entry.inbox);
@@ -211,6 +219,13 @@ impl Rooms {
         let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
         let reply = |_| replies.recv_deadline(deadline).ok();
         inboxes.iter().map(reply).collect()
+    }
+}
+
+impl WeakRooms {
+    /// Returns the registry, unless the server has ended.
+    pub(crate) fn upgrade(&self) -> Option<Rooms> {
+        self.0.upgrade().map(Rooms)
     }
 }
 

@@ -2,29 +2,30 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::config::AddressRange;
+use super::peer::Peer;
+use crate::config::TrustedProxy;
 
-/// Returns the client's address: `peer`, unless that is a trusted proxy. Then it is the rightmost entry of
+/// Returns the client: `peer`, unless that is a trusted proxy. Then it is the rightmost entry of
 /// `X-Forwarded-For` that is no trusted proxy, because each proxy appends its peer, and entries further left are the
 /// client's own claims. Reading ends at a malformed entry; the last valid one is then the address.
 ///
 /// `lines` are the values of all `X-Forwarded-For` headers in their order.
 pub(crate) fn client_address<'a>(
-    peer: IpAddr,
+    peer: Peer,
     lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    trusted: &[AddressRange],
-) -> IpAddr {
-    let is_trusted = |address| trusted.iter().any(|range| range.contains(address));
-    let mut address = peer.to_canonical();
+    trusted: &[TrustedProxy],
+) -> Peer {
+    let is_trusted = |address| trusted.iter().any(|proxy| proxy.contains(address));
+    let mut address = peer.ip().map(|ip| ip.to_canonical());
     let mut entries = lines
         .rev()
         .flat_map(|line| line.rsplit(|&byte| byte == b','));
     while is_trusted(address)
         && let Some(entry) = entries.next().and_then(parse_entry)
     {
-        address = entry;
+        address = Some(entry);
     }
-    address
+    peer.with_ip(address)
 }
 
 /// Parses an address with or without a port: some proxies append it.
@@ -35,12 +36,13 @@ fn parse_entry(entry: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Returns the address as which a client is counted: an IPv6 client has a whole /64.
-pub(crate) fn counted_address(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
+/// Returns the address as which a client is counted: an IPv6 client has a whole /64, and the clients of Unix sockets are
+/// one.
+pub(crate) fn counted_address(address: Option<IpAddr>) -> Option<IpAddr> {
+    Some(match address?.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
         address => address,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -51,7 +53,19 @@ mod tests {
         let trusted =
             ["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(|range| range.parse().expect(range));
         let lines = lines.iter().map(|line| line.as_bytes());
-        client_address(peer.parse().expect(peer), lines, &trusted).to_string()
+        let peer = Peer::Tcp(SocketAddr::new(peer.parse().expect(peer), 1));
+        let client = client_address(peer, lines, &trusted).ip();
+        client.expect("TCP has addresses").to_string()
+    }
+
+    #[test]
+    fn a_unix_socket_is_a_proxy_if_it_is_trusted() {
+        for (trusted, expected) in [("unix", "203.0.113.7"), ("0.0.0.0/0", "unix")] {
+            let trusted = [trusted.parse().expect(trusted)];
+            let lines = [&b"198.51.100.1, 203.0.113.7"[..]].into_iter();
+            let client = client_address(Peer::Unix(None), lines, &trusted);
+            assert_eq!(client.to_string(), expected);
+        }
     }
 
     #[test]

@@ -2,18 +2,22 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::peer::Peer;
+use super::socket::Socket;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::config::{ORPHAN_TIMEOUT, SEND_BUFFER_SIZE};
 
 /// A blocking socket. All reads, writes and shutdowns of a client's socket go through this type.
 pub struct Stream {
-    pub(super) socket: TcpStream,
-    pub(super) peer: SocketAddr,
+    pub(super) socket: Socket,
+    pub(super) peer: Peer,
     /// The TLS connection, which all handles of the socket share.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<Tls>>,
@@ -22,6 +26,16 @@ pub struct Stream {
 impl Stream {
     /// Creates a handle of a socket without TLS.
     pub fn new(socket: TcpStream, peer: SocketAddr) -> Stream {
+        Stream::plain(Socket::Tcp(socket), Peer::Tcp(peer))
+    }
+
+    /// Creates a handle of a Unix socket.
+    #[cfg(unix)]
+    pub(crate) fn unix(socket: UnixStream) -> Stream {
+        Stream::plain(Socket::Unix(socket), Peer::Unix(None))
+    }
+
+    pub(super) fn plain(socket: Socket, peer: Peer) -> Stream {
         Stream {
             socket,
             peer,
@@ -37,7 +51,7 @@ impl Stream {
     /// # Errors
     ///
     /// The process has no further descriptor.
-    pub fn try_clone(&self, peer: SocketAddr) -> io::Result<Stream> {
+    pub fn try_clone(&self, peer: Peer) -> io::Result<Stream> {
         Ok(Stream {
             socket: self.socket.try_clone()?,
             peer,
@@ -46,15 +60,14 @@ impl Stream {
         })
     }
 
-    /// Returns the client's address. Behind a proxy the port is that of the proxy's connection, because the client's own is
-    /// not known.
-    pub fn peer(&self) -> SocketAddr {
+    /// Returns the client's address.
+    pub fn peer(&self) -> Peer {
         self.peer
     }
 
     /// Sends small frames at once instead of waiting for an acknowledgement of earlier ones.
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
-        self.socket.set_nodelay(true)
+        self.socket.set_nodelay()
     }
 
     /// Limits each wait for input. `None` waits without a limit.
@@ -85,9 +98,13 @@ impl Stream {
     }
 
     /// Limits the time in which the client acknowledges nothing of the output, or keeps its window closed (RFC 5482). The
-    /// kernel then resets the connection, even after the server has closed the socket.
+    /// kernel then resets the connection, even after the server has closed the socket. Unix sockets have no such limit: what
+    /// was written is the other program's.
     #[cfg(target_os = "linux")]
     pub(crate) fn set_acknowledge_timeout(&self, timeout: Duration) -> io::Result<()> {
+        if !self.socket.is_tcp() {
+            return Ok(());
+        }
         let millis = timeout.as_millis().try_into().unwrap_or(u32::MAX);
         Ok(rustix::net::sockopt::set_tcp_user_timeout(
             &self.socket,
@@ -106,10 +123,12 @@ impl Stream {
     /// Linux has a number for it, but no safe interface: a socket is writable if two thirds of its send buffer at most
     /// are in use, so a socket that is not writable with the smallest buffer (4.5 KiB) holds more than 3 KiB. A thread
     /// that writes in between finds the buffer full and leaves the rest to a writer thread, which the larger size wakes.
+    ///
+    /// On a Unix socket nothing ends what waits forever but the Ping, so this reports none.
     #[cfg(target_os = "linux")]
     pub(crate) fn has_unacknowledged(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        if self.set_send_buffer_size(0).is_err() {
+        if !self.socket.is_tcp() || self.set_send_buffer_size(0).is_err() {
             return false;
         }
         let mut writable = [PollFd::new(&self.socket, PollFlags::OUT)];

@@ -40,7 +40,7 @@ impl Stream {
 
     /// Returns a handle of the same socket without TLS.
     pub(crate) fn try_clone_plain(&self) -> io::Result<Stream> {
-        Ok(Stream::new(self.socket.try_clone()?, self.peer))
+        Ok(Stream::plain(self.socket.try_clone()?, self.peer))
     }
 
     /// Waits for the first byte until the deadline, leaves it unread, and returns it. Returns `None` at the end of the

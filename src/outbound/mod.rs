@@ -24,7 +24,6 @@ mod writer;
 pub(crate) use self::writer::running as running_writers;
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ use tungstenite::Bytes;
 use self::handoff::{CloseState, Handoff, Item, Submitted};
 use self::sink::{Partial, Sink};
 use crate::config::{ACKNOWLEDGE_TIMEOUT, SEND_BUFFER_SIZE, WRITE_TIMEOUT};
-use crate::net::Stream;
+use crate::net::{Peer, Stream};
 use crate::websocket::disconnect::DisconnectReason;
 
 /// Non-blocking writes per call. Without this limit two threads that keep enqueueing, or a client that pings and reads
@@ -72,7 +71,7 @@ impl Outbound {
     }
 
     /// Returns the client's address.
-    pub(crate) fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> Peer {
         self.0.stream.peer()
     }
 

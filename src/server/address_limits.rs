@@ -22,7 +22,7 @@ struct Entry {
 /// two entries for each open WebSocket and for each join within the last [`JOIN_INTERVAL`].
 pub(super) struct AddressLimits {
     max_open: Option<usize>,
-    entries: HashMap<IpAddr, Entry>,
+    entries: HashMap<Option<IpAddr>, Entry>,
     /// The number of entries at which the table is searched for entries to drop.
     prune_at: usize,
 }
@@ -36,18 +36,17 @@ impl AddressLimits {
         }
     }
 
-    /// Counts one more WebSocket of a client with this address. The loopback address has no limit of joins.
+    /// Counts one more WebSocket of a client with this address. The loopback address and Unix sockets have no limit of joins.
     ///
     /// # Errors
     ///
     /// The limit that is reached. Nothing is counted then.
-    pub(super) fn open(&mut self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn open(&mut self, address: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
         if self.entries.len() >= self.prune_at {
             self.entries
                 .retain(|_, entry| entry.open > 0 || entry.next_conforming > now);
             self.prune_at = MIN_PRUNED_ENTRIES.max(2 * self.entries.len());
         }
-        let address = address.to_canonical();
         let entry = self
             .entries
             .entry(counted_address(address))
@@ -58,7 +57,7 @@ impl AddressLimits {
         if let Some(max) = self.max_open.filter(|max| entry.open >= *max) {
             return Err(Refusal::AddressLimit(max));
         }
-        if !address.is_loopback() {
+        if address.is_some_and(|ip| !ip.to_canonical().is_loopback()) {
             let next_conforming = entry.next_conforming.max(now) + JOIN_INTERVAL;
             if next_conforming > now + JOIN_BURST * JOIN_INTERVAL {
                 return Err(Refusal::JoinLimit);
@@ -72,7 +71,7 @@ impl AddressLimits {
     }
 
     /// Subtracts a WebSocket that has been counted.
-    pub(super) fn close(&mut self, address: IpAddr) {
+    pub(super) fn close(&mut self, address: Option<IpAddr>) {
         if let Some(entry) = self.entries.get_mut(&counted_address(address)) {
             entry.open = entry.open.saturating_sub(1);
         }
@@ -83,8 +82,8 @@ impl AddressLimits {
 mod tests {
     use super::*;
 
-    fn ip(address: &str) -> IpAddr {
-        address.parse().expect(address)
+    fn ip(address: &str) -> Option<IpAddr> {
+        Some(address.parse().expect(address))
     }
 
     #[test]
@@ -101,6 +100,7 @@ mod tests {
         assert_eq!(admitted.count(), 3);
         for _ in 0..10 * JOIN_BURST {
             assert_eq!(limits.open(ip("::ffff:127.0.0.1"), start), Ok(()));
+            assert_eq!(limits.open(None, start), Ok(()));
         }
     }
 
@@ -120,13 +120,16 @@ mod tests {
             limits.close(ip(same));
             assert_eq!(limits.open(ip(first), now), Ok(()));
         }
+        assert_eq!(limits.open(None, now), Ok(()));
+        assert_eq!(limits.open(None, now), Ok(()));
+        assert_eq!(limits.open(None, now), Err(Refusal::AddressLimit(2)));
     }
 
     #[test]
     fn entries_that_limit_nothing_are_dropped() {
         let mut limits = AddressLimits::new(Some(1));
         let start = Instant::now();
-        let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+        let address = |n: u32| Some(IpAddr::from((0x0a00_0000 + n).to_be_bytes()));
         for n in 0..100_000 {
             let now = start + JOIN_INTERVAL * n / 100;
             assert_eq!(limits.open(address(n), now), Ok(()));

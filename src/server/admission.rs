@@ -1,7 +1,6 @@
 //! Admission of clients: from an accepted socket to the thread of a WebSocket, or to a response that refuses it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -20,7 +19,7 @@ use crate::chat::event::ConnectionId;
 use crate::chat::rooms::{EnterError, Rooms, Visit};
 use crate::config::{
     CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEADER_READ_TIMEOUT,
-    MIN_PENDING_HANDSHAKES,
+    MIN_PENDING_HANDSHAKES, PENDING_GRACE,
 };
 use crate::connection::Connection;
 use crate::http::head::{RequestError, read_head};
@@ -30,7 +29,7 @@ use crate::http::upgrade::Upgrade;
 use crate::metrics::{Counts, Report};
 #[cfg(feature = "tls")]
 use crate::net::certificate::Certificate;
-use crate::net::{Stream, forwarded};
+use crate::net::{Peer, Stream, forwarded};
 use crate::outbound::{Outbound, running_writers};
 
 /// The state that the threads of all handshakes share.
@@ -84,6 +83,8 @@ struct PendingHandshake {
     stream: Stream,
     /// Set once: by the acceptor, which evicts the client, or by the client's thread, which opens a WebSocket.
     claimed: AtomicBool,
+    /// Is dropped when the handshake has ended.
+    _running: Sender<()>,
 }
 
 impl PendingHandshake {
@@ -110,18 +111,10 @@ pub(super) struct Admission {
         Sender<Arc<PendingHandshake>>,
         Receiver<Arc<PendingHandshake>>,
     ),
+    /// A channel that is disconnected when all handshakes have ended, and this sender is dropped.
+    running: (Sender<()>, Receiver<()>),
     #[cfg(feature = "tls")]
     certificate: Option<Certificate>,
-}
-
-/// A shutdown admits no further clients.
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.pending
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|handshake| handshake.evict());
-    }
 }
 
 impl Admission {
@@ -138,6 +131,7 @@ impl Admission {
             }),
             pending: Pending::new(),
             handshakes: bounded(0),
+            running: bounded(0),
             #[cfg(feature = "tls")]
             certificate: None,
         }
@@ -152,7 +146,8 @@ impl Admission {
     /// Starts the thread of a client's handshake. If too many handshakes are pending, one is evicted: the oldest of the
     /// address that has most. A regular client completes its handshake in a moment, in which others would have to begin as
     /// many from as many addresses.
-    pub(super) fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
+    pub(super) fn admit(&mut self, stream: Stream) {
+        let peer = stream.peer();
         let max_pending = self
             .shared
             .config
@@ -161,9 +156,11 @@ impl Admission {
         if self.pending.len() >= max_pending {
             self.evict_one();
         }
-        let stream = Stream::new(socket, peer);
         #[cfg(feature = "tls")]
-        let stream = match self.certificate.as_ref().map(Certificate::new_connection) {
+        // What crosses a Unix socket does not leave the machine.
+        let certificate = (self.certificate.as_ref()).filter(|_| matches!(peer, Peer::Tcp(_)));
+        #[cfg(feature = "tls")]
+        let stream = match certificate.map(Certificate::new_connection) {
             None => stream,
             Some(Ok(tls)) => stream.with_tls(tls),
             Some(Err(error)) => {
@@ -174,6 +171,7 @@ impl Admission {
         let handshake = Arc::new(PendingHandshake {
             stream,
             claimed: AtomicBool::new(false),
+            _running: self.running.0.clone(),
         });
         self.pending.push(peer.ip(), Arc::downgrade(&handshake));
         // Only a thread that waits takes a handshake, so that none is behind a slow one.
@@ -191,6 +189,17 @@ impl Admission {
             self.shared.refusals.log(peer, &refusal);
             handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
         }
+    }
+
+    /// Admits no further clients. Waits up to [`PENDING_GRACE`] for the pending handshakes, and then evicts the others.
+    pub(super) fn finish(self) {
+        let (running, ended) = self.running;
+        drop(running);
+        let _disconnected = ended.recv_timeout(PENDING_GRACE);
+        self.pending
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|handshake| handshake.evict());
     }
 
     /// Forgets complete handshakes. If none is complete, evicts the oldest one of the address that has most.
@@ -235,7 +244,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     }
     let response = match read_head(stream, deadline) {
         Ok((request, already_read)) => {
-            peer.set_ip(client_address(&request, peer.ip(), &shared.config));
+            peer = client_address(&request, peer, &shared.config);
             match router::route(request, &shared.config) {
                 Route::Upgrade(upgrade) => {
                     return open_connection(handshake, peer, shared, upgrade, already_read);
@@ -260,7 +269,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
 }
 
 /// Returns the client's address: the one that a trusted proxy forwards, or the peer's.
-fn client_address(request: &Request, peer: IpAddr, config: &Config) -> IpAddr {
+fn client_address(request: &Request, peer: Peer, config: &Config) -> Peer {
     if config.trusted_proxy.is_empty() {
         return peer;
     }
@@ -276,7 +285,7 @@ fn client_address(request: &Request, peer: IpAddr, config: &Config) -> IpAddr {
 /// new one touches two.
 fn open_connection(
     handshake: &PendingHandshake,
-    peer: SocketAddr,
+    peer: Peer,
     shared: &Arc<Shared>,
     upgrade: Upgrade,
     already_read: Vec<u8>,
@@ -332,7 +341,7 @@ fn open_connection(
 
 /// Returns the permission for one more connection, and its presence in the room.
 fn admit(
-    peer: SocketAddr,
+    peer: Peer,
     shared: &Shared,
     upgrade: &Upgrade,
 ) -> Result<(ConnectionPermit, Visit), Refusal> {

@@ -4,7 +4,7 @@
 //!
 //! | thread | number | waits for | ends when |
 //! | --- | --- | --- | --- |
-//! | acceptor | one, the caller of [`Server::run`] | the next client; during shutdown: room in each inbox, then the dispatchers | the server shuts down |
+//! | acceptor | one per address of `--listen`; the first is the caller of [`Server::run`] | the next client; during shutdown, the first: room in each inbox, 1 s for pending handshakes, then the dispatchers | the server shuts down |
 //! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatchers: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
 //! | connection | one per WebSocket | its client, for which it orders Pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
 //! | dispatcher | one for `/chat`, and one for each other room that has clients | its inbox | every sender of the inbox is dropped: the registry's after the last client's visit, and that client's |
@@ -30,12 +30,15 @@
 //! - Logging never waits: the program's log writer has a thread of its own (`tests/log.rs`).
 //! - An error of one client, or a panic in its threads, ends that connection alone. A panic of a room's dispatcher
 //!   closes that room's connections, and one of `/chat`'s ends the server (`tests/panics.rs`, `tests/fuzz.rs`).
-//! - Shutdown: the acceptor returns and evicts pending handshakes. Each dispatcher sends its clients a Close, and aborts
+//! - Shutdown: the acceptors return and take no client that they do not serve. Pending handshakes have 1 s to complete, and are
+//!   then evicted, so that who has connected gets an answer (`tests/listen.rs`, `tests/systemd.rs`). Each dispatcher sends its clients a Close, and aborts
 //!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the
 //!   dispatchers end after the last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
 //! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
 //!   what it has read, and by the holder of the writer's role for what it writes; the lock of the certificate for exchanging
 //!   a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
+//! - Acceptors share one lock, of the admission, which is held for no longer than the start of a thread (`tests/listen.rs`). None
+//!   waits in accept(2): a listening socket can be shared with other processes, which take clients too.
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
 //!   each address, and is taken once per join, and once per disconnect with `--max-per-address`; `claimed` in [`admission`]
 //!   decides once for each pending handshake whether it is evicted; locks there count connection ids, and refusals for the
@@ -45,6 +48,7 @@
 mod acceptor;
 mod address_limits;
 mod admission;
+mod health;
 mod pending;
 mod permit;
 mod refusal;
@@ -54,16 +58,17 @@ mod tls_handshake;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 use self::admission::Admission;
+pub use self::health::HealthHandle;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 use crate::chat::rooms::Rooms;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ListenAddress};
 #[cfg(feature = "tls")]
 use crate::net::certificate::{Certificate, CertificateError};
+use crate::net::{Listener, Waker};
 
 /// The reason why a server could not start, or ended without being shut down.
 #[derive(Debug)]
@@ -72,11 +77,11 @@ pub enum ServerError {
     /// The configuration is invalid.
     Config(ConfigError),
     /// The address is not available.
-    Bind(SocketAddr, io::Error),
+    Bind(ListenAddress, io::Error),
     /// The certificate cannot be used.
     #[cfg(feature = "tls")]
     Certificate(CertificateError),
-    /// The dispatcher's thread could not be started.
+    /// A thread of the server could not be started.
     Spawn(io::Error),
     /// The dispatcher panicked.
     DispatcherPanicked,
@@ -109,39 +114,51 @@ impl std::error::Error for ServerError {
     }
 }
 
-/// A chat server that listens on its address. Clients are served by [`run`](Server::run).
+/// A chat server that listens on its addresses. Clients are served by [`run`](Server::run).
 pub struct Server {
-    listener: Arc<TcpListener>,
+    listeners: Vec<Listener>,
     config: Config,
     shutdown: ShutdownHandle,
+    health: HealthHandle,
     #[cfg(feature = "tls")]
     certificate: Option<Certificate>,
 }
 
 impl Server {
-    /// Listens on the configured address.
+    /// Listens on the configured addresses.
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, the certificate cannot be used, or the address is not available.
+    /// The configuration is invalid, the certificate cannot be used, or an address is not available.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
+        Server::new(config, bind_all)
+    }
+
+    /// Uses listeners that exist already, at least one, in place of the configured addresses.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is invalid, or the certificate cannot be used.
+    pub fn with_listeners(config: Config, listeners: Vec<Listener>) -> Result<Server, ServerError> {
+        Server::new(config, |_| Ok(listeners))
+    }
+
+    fn new(
+        config: Config,
+        listen: impl FnOnce(&Config) -> Result<Vec<Listener>, ServerError>,
+    ) -> Result<Server, ServerError> {
         config.validate().map_err(ServerError::Config)?;
         #[cfg(feature = "tls")]
         let certificate = (config.tls.clone().map(Certificate::load).transpose())
             .map_err(ServerError::Certificate)?;
-        let cannot_bind = |error| ServerError::Bind(config.listen, error);
-        let listener = TcpListener::bind(config.listen).map_err(cannot_bind)?;
-        // The standard library listens with 128: of a crowd that connects at once, the others would repeat their SYN after
-        // one second and more. A socket that listens takes a new number. The cast cannot overflow: the number is validated.
-        rustix::net::listen(&listener, config.listen_backlog as i32)
-            .map_err(|error| cannot_bind(error.into()))?;
-        let address = listener.local_addr().map_err(cannot_bind)?;
-        let listener = Arc::new(listener);
-        let shutdown = ShutdownHandle::new(&listener, address);
+        let listeners = listen(&config)?;
+        let waker =
+            Waker::new(listeners.iter().map(Listener::address)).map_err(ServerError::Spawn)?;
         Ok(Server {
-            listener,
+            listeners,
             config,
-            shutdown,
+            shutdown: ShutdownHandle::new(waker),
+            health: HealthHandle::default(),
             #[cfg(feature = "tls")]
             certificate,
         })
@@ -153,9 +170,10 @@ impl Server {
         self.certificate.clone()
     }
 
-    /// Returns the address the server listens on, with the actual port if port 0 was configured.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.shutdown.address()
+    /// Returns the addresses that the server listens on, in the order of the configuration, with the actual port if port 0 was
+    /// configured.
+    pub fn local_addrs(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.listeners.iter().map(Listener::address)
     }
 
     /// Returns a handle that ends [`run`](Server::run).
@@ -163,25 +181,44 @@ impl Server {
         self.shutdown.clone()
     }
 
-    /// Serves clients until the server is shut down. The calling thread becomes the acceptor.
+    /// Returns a handle that checks whether the server responds.
+    pub fn health_handle(&self) -> HealthHandle {
+        self.health.clone()
+    }
+
+    /// Serves clients until the server is shut down. The calling thread becomes the acceptor of the first address.
     ///
     /// # Errors
     ///
-    /// The dispatcher could not be started, or panicked.
+    /// A thread could not be started, or the dispatcher panicked.
     pub fn run(self) -> Result<(), ServerError> {
         let at_end = ShutdownOnDrop(self.shutdown.clone());
         let (rooms, dispatchers) =
             Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
+        self.health.set_rooms(&rooms);
         let mut admission = Admission::new(self.config, rooms.clone());
         #[cfg(feature = "tls")]
         admission.set_certificate(self.certificate);
-        acceptor::run(&self.listener, &mut admission, &self.shutdown);
-        drop(self.listener);
-        drop(admission);
+        let admission = Mutex::new(admission);
+        let accepted = acceptor::run(&self.listeners, &admission, &self.shutdown);
+        drop(self.listeners);
         rooms.shut_down();
+        // After a panic of an acceptor this is not reached.
+        let admission = admission.into_inner();
+        admission.unwrap_or_else(PoisonError::into_inner).finish();
         drop(rooms);
-        dispatchers
-            .join()
-            .map_err(|_| ServerError::DispatcherPanicked)
+        let ended = dispatchers.join();
+        accepted.map_err(ServerError::Spawn)?;
+        ended.map_err(|_| ServerError::DispatcherPanicked)
     }
+}
+
+/// Listens on all configured addresses.
+fn bind_all(config: &Config) -> Result<Vec<Listener>, ServerError> {
+    let all = &config.listen;
+    let bind = |address: &ListenAddress| {
+        Listener::bind(address, all, config.listen_backlog)
+            .map_err(|error| ServerError::Bind(address.clone(), error))
+    };
+    all.iter().map(bind).collect()
 }

@@ -9,7 +9,7 @@ use crate::net::forwarded::counted_address;
 /// Pending handshakes of type `T`.
 pub(super) struct Pending<T> {
     /// The handshakes of each address, the oldest first, with their numbers. No queue is empty.
-    by_address: HashMap<IpAddr, VecDeque<(usize, T)>>,
+    by_address: HashMap<Option<IpAddr>, VecDeque<(usize, T)>>,
     len: usize,
     /// The number of the next handshake, which orders them by age.
     next_number: usize,
@@ -28,7 +28,7 @@ impl<T> Pending<T> {
         self.len
     }
 
-    pub(super) fn push(&mut self, address: IpAddr, handshake: T) {
+    pub(super) fn push(&mut self, address: Option<IpAddr>, handshake: T) {
         let queue = self.by_address.entry(counted_address(address)).or_default();
         queue.push_back((self.next_number, handshake));
         self.next_number = self.next_number.wrapping_add(1);
@@ -75,11 +75,11 @@ mod tests {
     fn the_oldest_of_the_address_with_most_is_removed_first() {
         let mut pending = Pending::new();
         for (number, host) in [1, 2, 2, 3, 3, 2].into_iter().enumerate() {
-            pending.push(IpAddr::from([192, 0, 2, host]), number);
+            pending.push(Some(IpAddr::from([192, 0, 2, host])), number);
         }
         // Two addresses of one /64 count as one.
         for (number, address) in [(6, "2001:db8::1"), (7, "2001:db8::2")] {
-            pending.push(address.parse().expect(address), number);
+            pending.push(Some(address.parse().expect(address)), number);
         }
         assert_eq!(pending.len(), 8);
         let order: Vec<usize> = std::iter::from_fn(|| pending.pop()).collect();
@@ -91,7 +91,10 @@ mod tests {
     fn complete_handshakes_do_not_count() {
         let mut pending = Pending::new();
         for number in 0..10 {
-            pending.push(IpAddr::from([192, 0, 2, u8::from(number > 6)]), number);
+            pending.push(
+                Some(IpAddr::from([192, 0, 2, u8::from(number > 6)])),
+                number,
+            );
         }
         pending.retain(|number| *number > 5);
         assert_eq!((pending.len(), pending.iter().count()), (4, 4));

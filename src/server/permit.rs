@@ -32,8 +32,9 @@ pub(super) struct ConnectionLimit(Arc<Limits>);
 /// The permission to have one WebSocket open, until it is dropped.
 pub(super) struct ConnectionPermit {
     limits: Arc<Limits>,
-    /// The address for which it is counted, if connections are counted by address.
     address: Option<IpAddr>,
+    /// Whether it is counted for the address.
+    is_counted: bool,
 }
 
 impl ConnectionLimit {
@@ -52,7 +53,7 @@ impl ConnectionLimit {
     /// # Errors
     ///
     /// The limit that is reached.
-    pub(super) fn try_acquire(&self, address: IpAddr) -> Result<ConnectionPermit, Refusal> {
+    pub(super) fn try_acquire(&self, address: Option<IpAddr>) -> Result<ConnectionPermit, Refusal> {
         let limits = &self.0;
         let add_one = |open| (open < limits.max).then_some(open + 1);
         limits
@@ -62,10 +63,11 @@ impl ConnectionLimit {
         // From here on the permit subtracts what was added, also if the address has reached its limit.
         let mut permit = ConnectionPermit {
             limits: Arc::clone(limits),
-            address: None,
+            address,
+            is_counted: false,
         };
         limits.addresses().open(address, Instant::now())?;
-        permit.address = limits.max_per_address.map(|_| address);
+        permit.is_counted = limits.max_per_address.is_some();
         Ok(permit)
     }
 }
@@ -73,8 +75,8 @@ impl ConnectionLimit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = self.address {
-            self.limits.addresses().close(address);
+        if self.is_counted {
+            self.limits.addresses().close(self.address);
         }
     }
 }
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_dropped_permit_can_be_acquired_again() {
-        let address = IpAddr::from([192, 0, 2, 1]);
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
         for (max_connections, max_per_address) in [(2, None), (9, Some(2))] {
             let limit = ConnectionLimit::new(&Config {
                 max_connections,

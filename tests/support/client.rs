@@ -1,6 +1,7 @@
 //! A conforming client, based on tungstenite.
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tungstenite::client::IntoClientRequest;
@@ -10,6 +11,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket, client::client_with_config};
 
 use super::TIMEOUT;
+use super::raw::unix_stream;
 
 pub struct Client {
     pub socket: WebSocket<TcpStream>,
@@ -45,6 +47,20 @@ impl Client {
     pub fn try_connect(address: SocketAddr, request: Request) -> Result<Client, Error> {
         let socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
         socket.set_nodelay(true)?;
+        Client::handshake(socket, request)
+    }
+
+    /// Connects to `/chat` by a Unix socket and reads the greeting.
+    pub fn join_unix(path: &Path) -> Client {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let socket = unix_stream(path).expect("the server listens");
+        let client = Client::handshake(socket, request(address, "/chat"));
+        let mut client = client.expect("the handshake succeeds");
+        assert!(client.recv_text().starts_with("You are connected! "));
+        client
+    }
+
+    fn handshake(socket: TcpStream, request: Request) -> Result<Client, Error> {
         socket.set_read_timeout(Some(TIMEOUT))?;
         socket.set_write_timeout(Some(TIMEOUT))?;
         let config = WebSocketConfig::default().read_buffer_size(4096);

@@ -23,6 +23,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use threadchat::config::ListenAddress;
 use threadchat::{Config, Server, ServerError, ShutdownHandle};
 
 pub use browser::Browser;
@@ -132,6 +133,8 @@ pub fn users(greeting: &str) -> usize {
 /// A server in this process. Dropping it shuts it down.
 pub struct TestServer {
     pub address: SocketAddr,
+    /// All its addresses, of which `address` is the first.
+    pub addresses: Vec<SocketAddr>,
     pub shutdown_handle: ShutdownHandle,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
@@ -139,7 +142,7 @@ pub struct TestServer {
 /// Returns the default configuration with a free port.
 pub fn config() -> Config {
     Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
     }
 }
@@ -152,9 +155,16 @@ impl TestServer {
 
     pub fn with_config(config: Config) -> TestServer {
         let server = Server::bind(config).expect("port 0 is free");
-        let (address, shutdown_handle) = (server.local_addr(), server.shutdown_handle());
+        let tcp = |address: &ListenAddress| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        };
+        let addresses: Vec<_> = server.local_addrs().filter_map(tcp).collect();
+        let address = addresses[0];
+        let shutdown_handle = server.shutdown_handle();
         TestServer {
             address,
+            addresses,
             shutdown_handle,
             thread: Some(thread::spawn(move || server.run())),
         }

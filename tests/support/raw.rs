@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -61,6 +64,15 @@ impl RawClient {
         socket
             .set_nodelay(true)
             .expect("TCP sockets have TCP_NODELAY");
+        RawClient::with_timeouts(socket)
+    }
+
+    /// Connects to a Unix socket.
+    pub fn connect_unix(path: &Path) -> RawClient {
+        RawClient::with_timeouts(unix_stream(path).expect("the server listens"))
+    }
+
+    fn with_timeouts(socket: TcpStream) -> RawClient {
         socket
             .set_read_timeout(Some(TIMEOUT))
             .expect("the timeout is not zero");
@@ -158,6 +170,11 @@ impl RawClient {
         self.unread.extend_from_slice(&buffer[..n]);
         Ok(n)
     }
+}
+
+/// Connects to a Unix socket. The type is that of TCP, so that clients have one type: of its methods, only the options of TCP fail.
+pub fn unix_stream(path: &Path) -> io::Result<TcpStream> {
+    Ok(OwnedFd::from(UnixStream::connect(path)?).into())
 }
 
 /// Parses the lengths of the first frame's header and payload. Returns `None` while the header is incomplete.

@@ -25,16 +25,25 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts the server on a free port with these options and waits until it listens.
     pub fn start(args: &[&str]) -> ServerProcess {
+        ServerProcess::start_anywhere(&[&["--listen", "127.0.0.1:0"], args].concat())
+    }
+
+    /// Starts the server with these options, which tell where it listens.
+    pub fn start_anywhere(args: &[&str]) -> ServerProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_threadchat"));
-        command.args(["--listen", "127.0.0.1:0"]).args(args);
+        command.args(args);
         ServerProcess::spawn(command)
     }
 
     /// Starts a command that becomes the server, and waits until it listens.
     pub fn spawn(mut command: Command) -> ServerProcess {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        ServerProcess::spawn_with_stdio(command)
+    }
+
+    /// Starts a command that becomes the server, with its own stdin and stdout, and waits until it listens.
+    pub fn spawn_with_stdio(mut command: Command) -> ServerProcess {
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server can be started");
@@ -60,9 +69,10 @@ impl ServerProcess {
             .split("://")
             .nth(1)
             .and_then(|rest| rest.split('/').next());
-        server.address = address
-            .and_then(|address| address.parse().ok())
-            .expect("the line contains the address");
+        // A server with Unix sockets alone has no address.
+        if let Some(address) = address {
+            server.address = address.parse().expect("the line contains the address");
+        }
         server
     }
 

@@ -264,7 +264,7 @@ fn pass(client: TcpStream, server: SocketAddr, config: Arc<ClientConfig>) -> io:
     let deadline = Instant::now() + TIMEOUT;
     let reading = Stream::new(socket, server).with_tls_client(config, server_name(), deadline)?;
     reading.set_read_timeout(None)?;
-    let writing = reading.try_clone(server)?;
+    let writing = reading.try_clone(reading.peer())?;
     let mut from_client = client.try_clone()?;
     let sender = thread::spawn(move || {
         let mut buffer = [0; 16 << 10];

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use log::LevelFilter;
 #[cfg(feature = "tls")]
 use threadchat::config::TlsFiles;
 use threadchat::config::{
-    MAX_HISTORY, MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_ROOMS_LIMIT, MAX_WRITERS,
+    ListenAddress, MAX_HISTORY, MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_ROOMS_LIMIT, MAX_WRITERS,
 };
 use threadchat::text::sanitize;
 use threadchat::{Config, ConfigError};
@@ -72,6 +72,7 @@ impl CliAction {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
         let mut parser = Parser::from_args(args);
         let mut config = Config::default();
+        let mut listen = Vec::new();
         let (mut cert, mut key) = (None, None);
         let mut log = LogConfig {
             level: LevelFilter::Info,
@@ -79,7 +80,7 @@ impl CliAction {
         };
         while let Some(arg) = parser.next()? {
             match arg {
-                Arg::Long("listen") => config.listen = parse_address(&parser.value()?.string()?)?,
+                Arg::Long("listen") => listen.push(parse_address(&parser.value()?.string()?)?),
                 Arg::Long("max-connections") => {
                     config.max_connections =
                         parse_number("--max-connections", &mut parser, 1..=usize::MAX)?
@@ -128,7 +129,7 @@ impl CliAction {
                         invalid_value(
                             "--trusted-proxy",
                             &range,
-                            "an address or a range, such as 10.0.0.0/8",
+                            "an address, a range, such as 10.0.0.0/8, or unix",
                         )
                     })?);
                 }
@@ -153,6 +154,9 @@ impl CliAction {
                 }
                 _ => return Err(arg.unexpected().into()),
             }
+        }
+        if !listen.is_empty() {
+            config.listen = listen;
         }
         set_tls(&mut config, cert, key)?;
         config.validate()?;
@@ -222,19 +226,24 @@ fn parse_origin(value: String) -> Result<String, UsageError> {
 }
 
 /// Parses an address. The host can be a name such as `localhost`.
-fn parse_address(value: &str) -> Result<SocketAddr, UsageError> {
+fn parse_address(value: &str) -> Result<ListenAddress, UsageError> {
+    if let Some(path) = value.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        return Ok(ListenAddress::Unix(path.into()));
+    }
     let found = value.to_socket_addrs().ok().and_then(|mut all| all.next());
-    found.ok_or_else(|| {
+    found.map(ListenAddress::Tcp).ok_or_else(|| {
         invalid_value(
             "--listen",
             value,
-            "an address and a port, such as 127.0.0.1:8080 or [::]:8080",
+            "an address and a port, such as 127.0.0.1:8080 or [::]:8080, or unix:PATH",
         )
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn parse(line: &str) -> Result<CliAction, UsageError> {
@@ -257,11 +266,14 @@ mod tests {
     #[test]
     fn every_option_reaches_its_field() {
         let parsed = config(
-            "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --metrics --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
+            "--listen 127.0.0.2:99 --listen unix:/run/chat --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
+             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --metrics --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --trusted-proxy unix --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
-            listen: SocketAddr::from(([127, 0, 0, 2], 99)),
+            listen: vec![
+                SocketAddr::from(([127, 0, 0, 2], 99)).into(),
+                ListenAddress::Unix("/run/chat".into()),
+            ],
             max_connections: 5,
             max_per_address: Some(3),
             max_rooms: 2,
@@ -274,7 +286,7 @@ mod tests {
             rate_limit: Some(9),
             allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
             metrics: true,
-            trusted_proxy: ["10.0.0.0/8", "::1"]
+            trusted_proxy: ["10.0.0.0/8", "::1", "unix"]
                 .map(|range| range.parse().expect("a range"))
                 .to_vec(),
             #[cfg(feature = "tls")]
@@ -318,6 +330,7 @@ mod tests {
             "stray",
             "--listen",
             "--listen nowhere",
+            "--listen unix:",
             "--listen 127.0.0.1:70000",
             "--max-connections 0",
             "--max-message -1",

@@ -6,7 +6,8 @@ threadchat, a WebSocket chat server on plain threads
 
 Usage: threadchat [OPTION]...
 
-  --listen ADDR:PORT      address to listen on [127.0.0.1:8080]
+  --listen ADDRESS        address and port to listen on, or unix:PATH; can be
+                          repeated [127.0.0.1:8080]
   --listen-backlog N      clients that wait to be accepted [4096]
   --max-connections N     WebSockets at a time; further ones get 503 [1000]
   --max-per-address N     WebSockets from one address, or one /64 of IPv6;
@@ -29,7 +30,8 @@ Usage: threadchat [OPTION]...
                           https://chat.example; can be repeated [any]
   --trusted-proxy ADDR[/BITS]
                           reverse proxy whose X-Forwarded-For has the address
-                          of the client; can be repeated [none]
+                          of the client; unix: who connects to a Unix socket;
+                          can be repeated [none]
   --tls-cert FILE         certificate in PEM format, followed by those of the
                           authorities between it and a known one [none: no TLS]
   --tls-key FILE          its private key in PEM format [none]

@@ -4,19 +4,27 @@
 
 mod cli;
 mod help;
+#[cfg(unix)]
+mod journal;
 mod log_writer;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod systemd;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::{panic, thread};
 
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 #[cfg(feature = "tls")]
 use threadchat::Certificate;
+use threadchat::config::ListenAddress;
+use threadchat::net::Listener;
 use threadchat::{Config, Server};
 
 use crate::cli::{CliAction, LogConfig};
@@ -49,6 +57,11 @@ fn main() -> ExitCode {
 
 fn print_error(error: &dyn std::error::Error) {
     // A closed stderr leaves the exit code as the only report.
+    #[cfg(unix)]
+    if journal::is_stderr() {
+        let priority = journal::priority(log::Level::Error);
+        let _ = write!(io::stderr(), "<{priority}>");
+    }
     let _ = writeln!(io::stderr(), "threadchat: {error}");
 }
 
@@ -63,11 +76,15 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn run(config: Config, log: &LogConfig) -> Result<()> {
+    #[cfg(unix)]
+    let listeners = systemd::take_listeners()?;
+    #[cfg(not(unix))]
+    let listeners = Vec::new();
     let log_output = init_logging(log)?;
     log_panics();
     raise_nofile_limit(config.max_connections);
     let path = log.file.clone();
-    let result = serve(config, move || {
+    let result = serve(config, listeners, move || {
         if let Some(path) = &path {
             reopen_log(path, &log_output);
         }
@@ -76,21 +93,52 @@ fn run(config: Config, log: &LogConfig) -> Result<()> {
     result
 }
 
-/// Serves until a signal.
-fn serve(config: Config, reopen_log: impl Fn() + Send + 'static) -> Result<()> {
-    let server = Server::bind(config)?;
-    let shutdown = server.shutdown_handle();
+/// Serves until a signal. Uses the listeners that the service manager has passed on, if any.
+fn serve(
+    config: Config,
+    listeners: Vec<Listener>,
+    reopen_log: impl Fn() + Send + 'static,
+) -> Result<()> {
+    let server = if listeners.is_empty() {
+        Server::bind(config)?
+    } else {
+        Server::with_listeners(config, listeners)?
+    };
+    #[cfg(unix)]
+    let shutdown = shutdown(&server)?;
     let (scheme, reload_certificate) = tls(&server);
     let reload = move || {
         reopen_log();
         reload_certificate();
     };
     #[cfg(unix)]
-    signals::start(move || shutdown.shutdown(), reload)?;
-    log::info!("listening at {scheme}://{}/chat", server.local_addr());
+    signals::start(shutdown, reload)?;
+    for address in server.local_addrs() {
+        match address {
+            ListenAddress::Tcp(address) => log::info!("listening at {scheme}://{address}/chat"),
+            ListenAddress::Unix(_) => log::info!("listening at {address}"),
+        }
+    }
     let result = server.run();
     log::info!("stopped");
     Ok(result?)
+}
+
+/// Returns the function that shuts the server down. Reports its state to the service manager, if that wants to know.
+#[cfg(unix)]
+fn shutdown(server: &Server) -> Result<impl Fn() + Send + 'static> {
+    let notifier = systemd::Notifier::from_env()?.map(Arc::new);
+    if let Some(notifier) = notifier.clone() {
+        let health = server.health_handle();
+        systemd::start(notifier, move || health.is_healthy())?;
+    }
+    let shutdown = server.shutdown_handle();
+    Ok(move || {
+        if let Some(notifier) = &notifier {
+            notifier.stopping();
+        }
+        shutdown.shutdown();
+    })
 }
 
 /// Returns the scheme of the server's URL, and the function that reads its certificate again.
@@ -126,6 +174,11 @@ fn init_logging(log: &LogConfig) -> Result<Output> {
         Some(path) => LogWriter::start(open_log(path)?)?,
     };
     let output = writer.output();
+    #[cfg(unix)]
+    if log.file.is_none() && journal::is_stderr() {
+        journal::init(log.level, writer)?;
+        return Ok(output);
+    }
     WriteLogger::init(log.level, config, writer)?;
     Ok(output)
 }
