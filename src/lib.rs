@@ -58,6 +58,7 @@ pub mod text;
 mod websocket;
 
 pub use config::{Config, ConfigError};
+pub use http::secret::{SecretError, SecretFile};
 #[cfg(feature = "tls")]
 pub use net::certificate::{Certificate, CertificateError};
 pub use server::{Server, ServerError, ShutdownHandle};

@@ -3,10 +3,15 @@
 use tungstenite::handshake::server::Request;
 
 use super::response::HttpResponse;
+use super::secret::{Credentials, SecretFile};
 use super::upgrade::Upgrade;
 use super::{static_files, upgrade};
 use crate::config::Config;
 use crate::text::{RoomName, excerpt};
+
+/// The bodies of 401.
+const MISSING: &str = "this chat has a secret: send it as Authorization: Bearer\n";
+const WRONG: &str = "this is not the secret of this chat\n";
 
 /// The action that a request leads to.
 pub(crate) enum Route {
@@ -17,6 +22,8 @@ pub(crate) enum Route {
         origin: String,
         response: HttpResponse,
     },
+    /// Refuse a request with a wrong secret.
+    WrongSecret(HttpResponse),
     /// Check whether the dispatchers respond.
     Health,
     /// Tell what the server has counted.
@@ -25,10 +32,17 @@ pub(crate) enum Route {
     Response(HttpResponse),
 }
 
-/// Returns the route of a request. Does no I/O.
-pub(crate) fn route(request: Request, config: &Config) -> Route {
+/// Returns the route of a request. With a secret, requests for a WebSocket must bring it. Does no I/O.
+pub(crate) fn route(request: Request, config: &Config, secret: Option<&SecretFile>) -> Route {
     if let Some(file) = static_files::serve(&request) {
         return Route::Response(file);
+    }
+    if is_websocket(request.uri().path()) {
+        match secret.map_or(Credentials::Right, |secret| secret.check(&request)) {
+            Credentials::Right => {}
+            Credentials::Missing => return Route::Response(HttpResponse::unauthorized(MISSING)),
+            Credentials::Wrong => return Route::WrongSecret(HttpResponse::unauthorized(WRONG)),
+        }
     }
     match request.uri().path() {
         "/chat" | "/echo" => open(request, None, config),
@@ -44,6 +58,10 @@ pub(crate) fn route(request: Request, config: &Config) -> Route {
             ),
         },
     }
+}
+
+fn is_websocket(path: &str) -> bool {
+    path == "/chat" || path == "/echo" || path.starts_with("/chat/")
 }
 
 /// Returns the route of a request for a WebSocket.

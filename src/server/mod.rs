@@ -34,8 +34,8 @@
 //!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the
 //!   dispatchers end after the last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
 //! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
-//!   what it has read, and by the holder of the writer's role for what it writes; the lock of the certificate for exchanging
-//!   a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
+//!   what it has read, and by the holder of the writer's role for what it writes; the locks of the certificate and of the secret
+//!   for exchanging a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
 //!   each address, and is taken once per join, and once per disconnect with `--max-per-address`; `claimed` in [`admission`]
 //!   decides once for each pending handshake whether it is evicted; locks there count connection ids, and refusals for the
@@ -62,6 +62,7 @@ pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 use crate::chat::rooms::Rooms;
 use crate::config::{Config, ConfigError};
+use crate::http::secret::{SecretError, SecretFile};
 #[cfg(feature = "tls")]
 use crate::net::certificate::{Certificate, CertificateError};
 
@@ -76,6 +77,8 @@ pub enum ServerError {
     /// The certificate cannot be used.
     #[cfg(feature = "tls")]
     Certificate(CertificateError),
+    /// The secret cannot be used.
+    Secret(SecretError),
     /// The dispatcher's thread could not be started.
     Spawn(io::Error),
     /// The dispatcher panicked.
@@ -89,6 +92,7 @@ impl fmt::Display for ServerError {
             ServerError::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
             #[cfg(feature = "tls")]
             ServerError::Certificate(error) => write!(f, "{error}"),
+            ServerError::Secret(error) => write!(f, "{error}"),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
             ServerError::DispatcherPanicked => {
                 write!(f, "the dispatcher ended by an internal error")
@@ -104,6 +108,7 @@ impl std::error::Error for ServerError {
             ServerError::Bind(_, error) | ServerError::Spawn(error) => Some(error),
             #[cfg(feature = "tls")]
             ServerError::Certificate(error) => Some(error),
+            ServerError::Secret(error) => Some(error),
             ServerError::DispatcherPanicked => None,
         }
     }
@@ -114,6 +119,7 @@ pub struct Server {
     listener: Arc<TcpListener>,
     config: Config,
     shutdown: ShutdownHandle,
+    secret: Option<SecretFile>,
     #[cfg(feature = "tls")]
     certificate: Option<Certificate>,
 }
@@ -123,12 +129,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, the certificate cannot be used, or the address is not available.
+    /// The configuration is invalid, the certificate or the secret cannot be used, or the address is not available.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         config.validate().map_err(ServerError::Config)?;
         #[cfg(feature = "tls")]
         let certificate = (config.tls.clone().map(Certificate::load).transpose())
             .map_err(ServerError::Certificate)?;
+        let secret = (config.secret_file.clone().map(SecretFile::load).transpose())
+            .map_err(ServerError::Secret)?;
         let cannot_bind = |error| ServerError::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).map_err(cannot_bind)?;
         // The standard library listens with 128: of a crowd that connects at once, the others would repeat their SYN after
@@ -142,6 +150,7 @@ impl Server {
             listener,
             config,
             shutdown,
+            secret,
             #[cfg(feature = "tls")]
             certificate,
         })
@@ -151,6 +160,11 @@ impl Server {
     #[cfg(feature = "tls")]
     pub fn certificate(&self) -> Option<Certificate> {
         self.certificate.clone()
+    }
+
+    /// Returns the secret, if clients must know one, for reading its file again.
+    pub fn secret(&self) -> Option<SecretFile> {
+        self.secret.clone()
     }
 
     /// Returns the address the server listens on, with the actual port if port 0 was configured.
@@ -172,7 +186,7 @@ impl Server {
         let at_end = ShutdownOnDrop(self.shutdown.clone());
         let (rooms, dispatchers) =
             Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
-        let mut admission = Admission::new(self.config, rooms.clone());
+        let mut admission = Admission::new(self.config, rooms.clone(), self.secret);
         #[cfg(feature = "tls")]
         admission.set_certificate(self.certificate);
         acceptor::run(&self.listener, &mut admission, &self.shutdown);

@@ -121,6 +121,7 @@ impl CliAction {
                 Arg::Long("allow-origin") => config
                     .allow_origin
                     .push(parse_origin(parser.value()?.string()?)?),
+                Arg::Long("secret-file") => config.secret_file = Some(parser.value()?.into()),
                 Arg::Long("metrics") => config.metrics = true,
                 Arg::Long("trusted-proxy") => {
                     let range = parser.value()?.string()?;
@@ -258,7 +259,7 @@ mod tests {
     fn every_option_reaches_its_field() {
         let parsed = config(
             "--listen 127.0.0.2:99 --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --metrics --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
+             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --metrics --secret-file s --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
             listen: SocketAddr::from(([127, 0, 0, 2], 99)),
@@ -273,6 +274,7 @@ mod tests {
             ping: Some(Duration::from_secs(3)),
             rate_limit: Some(9),
             allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
+            secret_file: Some("s".into()),
             metrics: true,
             trusted_proxy: ["10.0.0.0/8", "::1"]
                 .map(|range| range.parse().expect("a range"))

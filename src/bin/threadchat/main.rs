@@ -17,7 +17,7 @@ use std::{panic, thread};
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 #[cfg(feature = "tls")]
 use threadchat::Certificate;
-use threadchat::{Config, Server};
+use threadchat::{Config, SecretFile, Server};
 
 use crate::cli::{CliAction, LogConfig};
 use crate::log_writer::{LogWriter, Output};
@@ -81,9 +81,15 @@ fn serve(config: Config, reopen_log: impl Fn() + Send + 'static) -> Result<()> {
     let server = Server::bind(config)?;
     let shutdown = server.shutdown_handle();
     let (scheme, reload_certificate) = tls(&server);
+    let secret = server.secret();
     let reload = move || {
         reopen_log();
         reload_certificate();
+        match secret.as_ref().map(SecretFile::reload) {
+            None => {}
+            Some(Ok(())) => log::info!("new clients need the secret as it is now"),
+            Some(Err(error)) => log::error!("{error}; the secret from before stays in use"),
+        }
     };
     #[cfg(unix)]
     signals::start(move || shutdown.shutdown(), reload)?;
