@@ -1,11 +1,16 @@
 //! The configuration of a server, and its fixed limits.
 
+mod secret;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+#[cfg(feature = "tls")]
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+pub use self::secret::{Secret, SecretError};
 
 /// The largest value of [`Config::max_message`] in bytes. A connection reserves the memory that a frame's header
 /// announces, and a server without the address space for it would abort.
@@ -133,8 +138,8 @@ pub struct Config {
     pub rate_limit: Option<u32>,
     /// The values of `Origin` that can open a WebSocket. Empty: all. A request without `Origin` is always allowed.
     pub allow_origin: Vec<String>,
-    /// The file whose first line clients must know. `None`: all clients may come in.
-    pub secret_file: Option<PathBuf>,
+    /// The secret that clients must know. `None`: all clients may come in.
+    pub secret: Option<Secret>,
     /// Whether `GET /metrics` is served, and what it tells is counted.
     pub metrics: bool,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
@@ -169,7 +174,7 @@ impl Default for Config {
             ping: Some(Duration::from_secs(15)),
             rate_limit: None,
             allow_origin: Vec::new(),
-            secret_file: None,
+            secret: None,
             metrics: false,
             trusted_proxy: Vec::new(),
             #[cfg(feature = "tls")]

@@ -57,8 +57,8 @@ mod server;
 pub mod text;
 mod websocket;
 
-pub use config::{Config, ConfigError};
-pub use http::secret::{SecretError, SecretFile};
+pub use config::{Config, ConfigError, Secret, SecretError};
+pub use http::secret::SharedSecret;
 #[cfg(feature = "tls")]
 pub use net::certificate::{Certificate, CertificateError};
 pub use server::{Server, ServerError, ShutdownHandle};

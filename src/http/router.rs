@@ -3,14 +3,14 @@
 use tungstenite::handshake::server::Request;
 
 use super::response::HttpResponse;
-use super::secret::{Credentials, SecretFile};
+use super::secret::{Credentials, SharedSecret};
 use super::upgrade::Upgrade;
 use super::{static_files, upgrade};
 use crate::config::Config;
 use crate::text::{RoomName, excerpt};
 
 /// The bodies of 401.
-const MISSING: &str = "this chat has a secret: send it as Authorization: Bearer\n";
+const MISSING: &str = "this chat needs a secret: send it as Authorization: Bearer SECRET\n";
 const WRONG: &str = "this is not the secret of this chat\n";
 
 /// The action that a request leads to.
@@ -33,7 +33,7 @@ pub(crate) enum Route {
 }
 
 /// Returns the route of a request. With a secret, requests for a WebSocket must bring it. Does no I/O.
-pub(crate) fn route(request: Request, config: &Config, secret: Option<&SecretFile>) -> Route {
+pub(crate) fn route(request: Request, config: &Config, secret: Option<&SharedSecret>) -> Route {
     if let Some(file) = static_files::serve(&request) {
         return Route::Response(file);
     }

@@ -26,7 +26,7 @@ use crate::connection::Connection;
 use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
 use crate::http::router::{self, Route};
-use crate::http::secret::SecretFile;
+use crate::http::secret::SharedSecret;
 use crate::http::upgrade::Upgrade;
 use crate::metrics::{Counts, Report};
 #[cfg(feature = "tls")]
@@ -38,7 +38,7 @@ use crate::outbound::{Outbound, running_writers};
 struct Shared {
     config: Config,
     rooms: Rooms,
-    secret: Option<SecretFile>,
+    secret: Option<SharedSecret>,
     connections: ConnectionLimit,
     refusals: RefusalLog,
     /// The refused requests by status.
@@ -127,7 +127,7 @@ impl Drop for Admission {
 }
 
 impl Admission {
-    pub(super) fn new(config: Config, rooms: Rooms, secret: Option<SecretFile>) -> Admission {
+    pub(super) fn new(config: Config, rooms: Rooms, secret: Option<SharedSecret>) -> Admission {
         let connections = ConnectionLimit::new(&config);
         Admission {
             shared: Arc::new(Shared {

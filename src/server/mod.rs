@@ -61,8 +61,8 @@ use self::admission::Admission;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 use crate::chat::rooms::Rooms;
-use crate::config::{Config, ConfigError};
-use crate::http::secret::{SecretError, SecretFile};
+use crate::config::{Config, ConfigError, SecretError};
+use crate::http::secret::SharedSecret;
 #[cfg(feature = "tls")]
 use crate::net::certificate::{Certificate, CertificateError};
 
@@ -119,7 +119,7 @@ pub struct Server {
     listener: Arc<TcpListener>,
     config: Config,
     shutdown: ShutdownHandle,
-    secret: Option<SecretFile>,
+    secret: Option<SharedSecret>,
     #[cfg(feature = "tls")]
     certificate: Option<Certificate>,
 }
@@ -135,7 +135,7 @@ impl Server {
         #[cfg(feature = "tls")]
         let certificate = (config.tls.clone().map(Certificate::load).transpose())
             .map_err(ServerError::Certificate)?;
-        let secret = (config.secret_file.clone().map(SecretFile::load).transpose())
+        let secret = (config.secret.clone().map(SharedSecret::load).transpose())
             .map_err(ServerError::Secret)?;
         let cannot_bind = |error| ServerError::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).map_err(cannot_bind)?;
@@ -163,7 +163,7 @@ impl Server {
     }
 
     /// Returns the secret, if clients must know one, for reading its file again.
-    pub fn secret(&self) -> Option<SecretFile> {
+    pub fn secret(&self) -> Option<SharedSecret> {
         self.secret.clone()
     }
 

@@ -16,7 +16,7 @@ use threadchat::config::{
     MAX_HISTORY, MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_ROOMS_LIMIT, MAX_WRITERS,
 };
 use threadchat::text::sanitize;
-use threadchat::{Config, ConfigError};
+use threadchat::{Config, ConfigError, Secret};
 
 use crate::help::HELP;
 
@@ -121,7 +121,9 @@ impl CliAction {
                 Arg::Long("allow-origin") => config
                     .allow_origin
                     .push(parse_origin(parser.value()?.string()?)?),
-                Arg::Long("secret-file") => config.secret_file = Some(parser.value()?.into()),
+                Arg::Long("secret-file") => {
+                    config.secret = Some(Secret::File(parser.value()?.into()));
+                }
                 Arg::Long("metrics") => config.metrics = true,
                 Arg::Long("trusted-proxy") => {
                     let range = parser.value()?.string()?;
@@ -274,7 +276,7 @@ mod tests {
             ping: Some(Duration::from_secs(3)),
             rate_limit: Some(9),
             allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
-            secret_file: Some("s".into()),
+            secret: Some(Secret::File("s".into())),
             metrics: true,
             trusted_proxy: ["10.0.0.0/8", "::1"]
                 .map(|range| range.parse().expect("a range"))
@@ -340,6 +342,7 @@ mod tests {
             "--trusted-proxy localhost",
             "--trusted-proxy 10.0.0.0/33",
             "--log-level loud",
+            "--secret-file",
             "--tls-cert c.pem",
             "--tls-key k.pem",
             "--allow-origin chat.example",

@@ -17,7 +17,7 @@ use std::{panic, thread};
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 #[cfg(feature = "tls")]
 use threadchat::Certificate;
-use threadchat::{Config, SecretFile, Server};
+use threadchat::{Config, Server, SharedSecret};
 
 use crate::cli::{CliAction, LogConfig};
 use crate::log_writer::{LogWriter, Output};
@@ -85,7 +85,7 @@ fn serve(config: Config, reopen_log: impl Fn() + Send + 'static) -> Result<()> {
     let reload = move || {
         reopen_log();
         reload_certificate();
-        match secret.as_ref().map(SecretFile::reload) {
+        match secret.as_ref().map(SharedSecret::reload) {
             None => {}
             Some(Ok(())) => log::info!("new clients need the secret as it is now"),
             Some(Err(error)) => log::error!("{error}; the secret from before stays in use"),
