@@ -127,6 +127,27 @@ fn requests_without_a_handshake_learn_that_a_secret_is_needed() {
 }
 
 #[test]
+fn metrics_need_the_secret() {
+    let _watchdog = watchdog(60);
+    for (metrics, lines, status) in [
+        (true, String::new(), "401"),
+        (true, bearer("guess"), "401"),
+        (true, bearer(SECRET), "200"),
+        (false, String::new(), "404"),
+    ] {
+        let server = TestServer::with_config(Config {
+            metrics,
+            secret: Some(Secret::Text(SECRET.into())),
+            ..config()
+        });
+        let mut raw = RawClient::connect(server.address);
+        raw.send(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").as_bytes());
+        let head = raw.head();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+}
+
+#[test]
 fn page_its_files_and_health_stay_open() {
     let _watchdog = watchdog(60);
     let server = server();

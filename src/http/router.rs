@@ -32,13 +32,15 @@ pub(crate) enum Route {
     Response(HttpResponse),
 }
 
-/// Returns the route of a request. With a secret, requests for a WebSocket must bring it. Does no I/O.
+/// Returns the route of a request. With a secret, requests for a WebSocket or the metrics must bring it. Does no I/O.
 pub(crate) fn route(request: Request, config: &Config, secret: Option<&SharedSecret>) -> Route {
     if let Some(file) = static_files::serve(&request) {
         return Route::Response(file);
     }
-    if is_websocket(request.uri().path()) {
-        match secret.map_or(Credentials::Right, |secret| secret.check(&request)) {
+    if let Some(secret) = secret
+        && is_protected(request.uri().path(), config)
+    {
+        match secret.check(&request) {
             Credentials::Right => {}
             Credentials::Missing => return Route::Response(HttpResponse::unauthorized(MISSING)),
             Credentials::Wrong => return Route::WrongSecret(HttpResponse::unauthorized(WRONG)),
@@ -60,8 +62,13 @@ pub(crate) fn route(request: Request, config: &Config, secret: Option<&SharedSec
     }
 }
 
-fn is_websocket(path: &str) -> bool {
-    path == "/chat" || path == "/echo" || path.starts_with("/chat/")
+/// Returns whether only clients with the secret may request this path. Rooms are not told from other names.
+fn is_protected(path: &str, config: &Config) -> bool {
+    match path {
+        "/chat" | "/echo" => true,
+        "/metrics" => config.metrics,
+        _ => path.starts_with("/chat/"),
+    }
 }
 
 /// Returns the route of a request for a WebSocket.
