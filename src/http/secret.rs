@@ -117,7 +117,7 @@ mod tests {
     fn check(headers: &[(&str, &str)]) -> Credentials {
         let source = Secret::Text("s3cret?>".into());
         let secret = SharedSecret::load(source).expect("it is a secret");
-        let mut request = Request::builder().uri("/chat?secret=s3cret?>");
+        let mut request = Request::builder().uri("/chat?secret=s3cret?%3E");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
