@@ -1,6 +1,7 @@
 //! The configuration of a server, and its fixed limits.
 
 mod listen_address;
+mod secret;
 mod trusted_proxy;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::listen_address::ListenAddress;
+pub use self::secret::{Secret, SecretError};
 pub use self::trusted_proxy::{AddressRange, TrustedProxy};
 
 /// The largest value of [`Config::max_message`] in bytes. A connection reserves the memory that a frame's header
@@ -142,6 +144,8 @@ pub struct Config {
     pub rate_limit: Option<u32>,
     /// The values of `Origin` that can open a WebSocket. Empty: all. A request without `Origin` is always allowed.
     pub allow_origin: Vec<String>,
+    /// The secret that clients must know. `None`: all clients may come in.
+    pub secret: Option<Secret>,
     /// Whether `GET /metrics` is served, and what it tells is counted.
     pub metrics: bool,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
@@ -176,6 +180,7 @@ impl Default for Config {
             ping: Some(Duration::from_secs(15)),
             rate_limit: None,
             allow_origin: Vec::new(),
+            secret: None,
             metrics: false,
             trusted_proxy: Vec::new(),
             #[cfg(feature = "tls")]

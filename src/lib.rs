@@ -62,7 +62,8 @@ mod server;
 pub mod text;
 mod websocket;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Secret, SecretError};
+pub use http::secret::SharedSecret;
 #[cfg(feature = "tls")]
 pub use net::certificate::{Certificate, CertificateError};
 pub use server::{HealthHandle, Server, ServerError, ShutdownHandle};

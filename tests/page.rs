@@ -7,7 +7,7 @@ use support::{Browser, Client, RawClient, TestServer, config, eventually, watchd
 use threadchat::Config;
 
 /// The files of the page and their media types.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
     ("/messages.css", "text/css"),
@@ -22,6 +22,7 @@ const FILES: [(&str, &str); 17] = [
     ("/name_completion.js", "text/javascript"),
     ("/notifier.js", "text/javascript"),
     ("/presence.js", "text/javascript"),
+    ("/secret.js", "text/javascript"),
     ("/storage.js", "text/javascript"),
     ("/unconfirmed.js", "text/javascript"),
     ("/user_list.js", "text/javascript"),

@@ -3,5 +3,6 @@
 pub(crate) mod head;
 pub(crate) mod response;
 pub(crate) mod router;
+pub(crate) mod secret;
 mod static_files;
 pub(crate) mod upgrade;

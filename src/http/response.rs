@@ -69,6 +69,11 @@ impl HttpResponse {
         self
     }
 
+    /// Creates the response to a request without the secret (RFC 6750, section 3).
+    pub(super) fn unauthorized(reason: &'static str) -> HttpResponse {
+        HttpResponse::new("401 Unauthorized", reason).with_header("WWW-Authenticate: Bearer")
+    }
+
     /// Creates the response to a temporary lack of resources.
     pub(crate) fn service_unavailable(reason: &'static str) -> HttpResponse {
         HttpResponse::new("503 Service Unavailable", reason).with_header("Retry-After: 5")

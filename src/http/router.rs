@@ -3,10 +3,15 @@
 use tungstenite::handshake::server::Request;
 
 use super::response::HttpResponse;
+use super::secret::{Credentials, SharedSecret};
 use super::upgrade::Upgrade;
 use super::{static_files, upgrade};
 use crate::config::Config;
 use crate::text::{RoomName, excerpt};
+
+/// The bodies of 401.
+const MISSING: &str = "this chat needs a secret: send it as Authorization: Bearer SECRET\n";
+const WRONG: &str = "this is not the secret of this chat\n";
 
 /// The action that a request leads to.
 pub(crate) enum Route {
@@ -17,6 +22,8 @@ pub(crate) enum Route {
         origin: String,
         response: HttpResponse,
     },
+    /// Refuse a request with a wrong secret.
+    WrongSecret(HttpResponse),
     /// Check whether the dispatchers respond.
     Health,
     /// Tell what the server has counted.
@@ -25,10 +32,19 @@ pub(crate) enum Route {
     Response(HttpResponse),
 }
 
-/// Returns the route of a request. Does no I/O.
-pub(crate) fn route(request: Request, config: &Config) -> Route {
+/// Returns the route of a request. With a secret, requests for a WebSocket or the metrics must bring it. Does no I/O.
+pub(crate) fn route(request: Request, config: &Config, secret: Option<&SharedSecret>) -> Route {
     if let Some(file) = static_files::serve(&request) {
         return Route::Response(file);
+    }
+    if let Some(secret) = secret
+        && is_protected(request.uri().path(), config)
+    {
+        match secret.check(&request) {
+            Credentials::Right => {}
+            Credentials::Missing => return Route::Response(HttpResponse::unauthorized(MISSING)),
+            Credentials::Wrong => return Route::WrongSecret(HttpResponse::unauthorized(WRONG)),
+        }
     }
     match request.uri().path() {
         "/chat" | "/echo" => open(request, None, config),
@@ -43,6 +59,15 @@ pub(crate) fn route(request: Request, config: &Config) -> Route {
                 "the chat page is at /, the chat is a WebSocket at /chat",
             ),
         },
+    }
+}
+
+/// Returns whether only clients with the secret may request this path. Rooms are not told from other names.
+fn is_protected(path: &str, config: &Config) -> bool {
+    match path {
+        "/chat" | "/echo" => true,
+        "/metrics" => config.metrics,
+        _ => path.starts_with("/chat/"),
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) fn serve(request: &Request) -> Option<HttpResponse> {
         "/name_completion.js" => (JAVASCRIPT, include_str!("assets/name_completion.js")),
         "/notifier.js" => (JAVASCRIPT, include_str!("assets/notifier.js")),
         "/presence.js" => (JAVASCRIPT, include_str!("assets/presence.js")),
+        "/secret.js" => (JAVASCRIPT, include_str!("assets/secret.js")),
         "/storage.js" => (JAVASCRIPT, include_str!("assets/storage.js")),
         "/unconfirmed.js" => (JAVASCRIPT, include_str!("assets/unconfirmed.js")),
         "/user_list.js" => (JAVASCRIPT, include_str!("assets/user_list.js")),

@@ -8,6 +8,7 @@ use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use super::response::HttpResponse;
 use crate::chat::event::{Endpoint, JoinRequest, Received};
 use crate::config::Config;
+use crate::protocol::plain::PLAIN_SUBPROTOCOL;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
 use crate::text::RoomName;
 
@@ -40,13 +41,7 @@ pub(super) fn upgrade(
     let endpoint = match request.uri().path() {
         "/echo" => Endpoint::Echo,
         _ => {
-            let dialect = negotiate_subprotocol(&request);
-            if dialect == Dialect::Json {
-                response.headers_mut().insert(
-                    SEC_WEBSOCKET_PROTOCOL,
-                    HeaderValue::from_static(JSON_SUBPROTOCOL),
-                );
-            }
+            let dialect = negotiate_dialect(&request);
             Endpoint::Chat(JoinRequest {
                 dialect,
                 name: query_value(&request, "name").map(str::to_owned),
@@ -54,6 +49,10 @@ pub(super) fn upgrade(
             })
         }
     };
+    if let Some(subprotocol) = subprotocol(&request, &endpoint) {
+        let value = HeaderValue::from_static(subprotocol);
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
+    }
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).map_err(invalid)?;
     Ok(Upgrade {
@@ -112,17 +111,30 @@ fn disallowed_origin(request: &Request, config: &Config) -> Option<String> {
 }
 
 /// Returns the dialect of the subprotocol that both sides know, or plain text.
-fn negotiate_subprotocol(request: &Request) -> Dialect {
+fn negotiate_dialect(request: &Request) -> Dialect {
+    if offers(request, JSON_SUBPROTOCOL) {
+        Dialect::Json
+    } else {
+        Dialect::Plain
+    }
+}
+
+/// Returns the subprotocol to confirm. A browser that offers some fails unless one of them is confirmed, and the one that
+/// brings a secret never is.
+fn subprotocol(request: &Request, endpoint: &Endpoint) -> Option<&'static str> {
+    match endpoint {
+        Endpoint::Chat(join) if join.dialect == Dialect::Json => Some(JSON_SUBPROTOCOL),
+        _ => offers(request, PLAIN_SUBPROTOCOL).then_some(PLAIN_SUBPROTOCOL),
+    }
+}
+
+fn offers(request: &Request, subprotocol: &str) -> bool {
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
     let mut offered = offered
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
-    if offered.any(|name| name.trim() == JSON_SUBPROTOCOL) {
-        Dialect::Json
-    } else {
-        Dialect::Plain
-    }
+    offered.any(|name| name.trim() == subprotocol)
 }
 
 /// Returns the place up to which a client has received the texts of its room.

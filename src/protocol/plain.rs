@@ -6,6 +6,10 @@ use super::command::{self, ClientCommand, split_word};
 use super::event::ServerEvent;
 use crate::text::excerpt;
 
+/// The subprotocol of plain text, for browsers: they cannot offer one that brings a secret without another one that the
+/// server confirms. Other clients need not offer it.
+pub const PLAIN_SUBPROTOCOL: &str = "threadchat.text";
+
 /// Decodes a typed line.
 pub fn decode(line: &str) -> ClientCommand<'static> {
     let message = |text: &str| ClientCommand::Message {

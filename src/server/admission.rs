@@ -25,6 +25,7 @@ use crate::connection::Connection;
 use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
 use crate::http::router::{self, Route};
+use crate::http::secret::SharedSecret;
 use crate::http::upgrade::Upgrade;
 use crate::metrics::{Counts, Report};
 #[cfg(feature = "tls")]
@@ -36,6 +37,7 @@ use crate::outbound::{Outbound, running_writers};
 struct Shared {
     config: Config,
     rooms: Rooms,
+    secret: Option<SharedSecret>,
     connections: ConnectionLimit,
     refusals: RefusalLog,
     /// The refused requests by status.
@@ -118,12 +120,13 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(config: Config, rooms: Rooms) -> Admission {
+    pub(super) fn new(config: Config, rooms: Rooms, secret: Option<SharedSecret>) -> Admission {
         let connections = ConnectionLimit::new(&config);
         Admission {
             shared: Arc::new(Shared {
                 config,
                 rooms,
+                secret,
                 connections,
                 refusals: RefusalLog::default(),
                 rejected: Mutex::default(),
@@ -245,12 +248,16 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let response = match read_head(stream, deadline) {
         Ok((request, already_read)) => {
             peer = client_address(&request, peer, &shared.config);
-            match router::route(request, &shared.config) {
+            match router::route(request, &shared.config, shared.secret.as_ref()) {
                 Route::Upgrade(upgrade) => {
                     return open_connection(handshake, peer, shared, upgrade, already_read);
                 }
                 Route::WrongOrigin { origin, response } => {
                     shared.refusals.log(peer, &Refusal::WrongOrigin(origin));
+                    response
+                }
+                Route::WrongSecret(response) => {
+                    shared.refusals.log(peer, &Refusal::WrongSecret);
                     response
                 }
                 Route::Health => HttpResponse::health(shared.rooms.respond()),

@@ -35,8 +35,8 @@
 //!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the
 //!   dispatchers end after the last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
 //! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
-//!   what it has read, and by the holder of the writer's role for what it writes; the lock of the certificate for exchanging
-//!   a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
+//!   what it has read, and by the holder of the writer's role for what it writes; the locks of the certificate and of the secret
+//!   for exchanging a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
 //! - Acceptors share one lock, of the admission, which is held for no longer than the start of a thread (`tests/listen.rs`). None
 //!   waits in accept(2): a listening socket can be shared with other processes, which take clients too.
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
@@ -65,7 +65,8 @@ pub use self::health::HealthHandle;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 use crate::chat::rooms::Rooms;
-use crate::config::{Config, ConfigError, ListenAddress};
+use crate::config::{Config, ConfigError, ListenAddress, SecretError};
+use crate::http::secret::SharedSecret;
 #[cfg(feature = "tls")]
 use crate::net::certificate::{Certificate, CertificateError};
 use crate::net::{Listener, Waker};
@@ -81,6 +82,8 @@ pub enum ServerError {
     /// The certificate cannot be used.
     #[cfg(feature = "tls")]
     Certificate(CertificateError),
+    /// The secret cannot be used.
+    Secret(SecretError),
     /// A thread of the server could not be started.
     Spawn(io::Error),
     /// The dispatcher panicked.
@@ -94,6 +97,7 @@ impl fmt::Display for ServerError {
             ServerError::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
             #[cfg(feature = "tls")]
             ServerError::Certificate(error) => write!(f, "{error}"),
+            ServerError::Secret(error) => write!(f, "{error}"),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
             ServerError::DispatcherPanicked => {
                 write!(f, "the dispatcher ended by an internal error")
@@ -109,6 +113,7 @@ impl std::error::Error for ServerError {
             ServerError::Bind(_, error) | ServerError::Spawn(error) => Some(error),
             #[cfg(feature = "tls")]
             ServerError::Certificate(error) => Some(error),
+            ServerError::Secret(error) => Some(error),
             ServerError::DispatcherPanicked => None,
         }
     }
@@ -120,6 +125,7 @@ pub struct Server {
     config: Config,
     shutdown: ShutdownHandle,
     health: HealthHandle,
+    secret: Option<SharedSecret>,
     #[cfg(feature = "tls")]
     certificate: Option<Certificate>,
 }
@@ -129,7 +135,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, the certificate cannot be used, or an address is not available.
+    /// The configuration is invalid, the certificate or the secret cannot be used, or an address is not available.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         Server::new(config, bind_all)
     }
@@ -138,7 +144,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, or the certificate cannot be used.
+    /// The configuration is invalid, or the certificate or the secret cannot be used.
     pub fn with_listeners(config: Config, listeners: Vec<Listener>) -> Result<Server, ServerError> {
         Server::new(config, |_| Ok(listeners))
     }
@@ -151,6 +157,8 @@ impl Server {
         #[cfg(feature = "tls")]
         let certificate = (config.tls.clone().map(Certificate::load).transpose())
             .map_err(ServerError::Certificate)?;
+        let secret = (config.secret.clone().map(SharedSecret::load).transpose())
+            .map_err(ServerError::Secret)?;
         let listeners = listen(&config)?;
         let waker =
             Waker::new(listeners.iter().map(Listener::address)).map_err(ServerError::Spawn)?;
@@ -159,6 +167,7 @@ impl Server {
             config,
             shutdown: ShutdownHandle::new(waker),
             health: HealthHandle::default(),
+            secret,
             #[cfg(feature = "tls")]
             certificate,
         })
@@ -174,6 +183,11 @@ impl Server {
     /// configured.
     pub fn local_addrs(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listeners.iter().map(Listener::address)
+    }
+
+    /// Returns the secret, if clients must know one, for reading its file again.
+    pub fn secret(&self) -> Option<SharedSecret> {
+        self.secret.clone()
     }
 
     /// Returns a handle that ends [`run`](Server::run).
@@ -196,7 +210,7 @@ impl Server {
         let (rooms, dispatchers) =
             Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
         self.health.set_rooms(&rooms);
-        let mut admission = Admission::new(self.config, rooms.clone());
+        let mut admission = Admission::new(self.config, rooms.clone(), self.secret);
         #[cfg(feature = "tls")]
         admission.set_certificate(self.certificate);
         let admission = Mutex::new(admission);

@@ -19,6 +19,8 @@ pub(super) enum Refusal {
     AddressLimit(usize),
     /// The address joins too often.
     JoinLimit,
+    /// The secret is wrong.
+    WrongSecret,
     /// `--max-rooms`, this many, have users.
     RoomLimit(usize),
     /// The client began a TLS handshake, and the server has no certificate.
@@ -34,7 +36,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    const KINDS: usize = 9;
+    const KINDS: usize = 10;
 
     fn kind(&self) -> usize {
         match self {
@@ -49,6 +51,7 @@ impl Refusal {
             #[cfg(feature = "tls")]
             Refusal::TlsHandshake(_) => 7,
             Refusal::RoomLimit(_) => 8,
+            Refusal::WrongSecret => 9,
         }
     }
 }
@@ -72,6 +75,7 @@ impl fmt::Display for Refusal {
             Refusal::AddressLimit(max) => {
                 write!(f, "connection limit of the address reached ({max})")
             }
+            Refusal::WrongSecret => f.write_str("wrong secret"),
             Refusal::RoomLimit(max) => write!(f, "room limit reached ({max})"),
             Refusal::JoinLimit => f.write_str("the address joins too often"),
             Refusal::NoResources(error) => f.write_str(error),

@@ -12,6 +12,7 @@ pub mod line;
 pub mod raw;
 pub mod readme;
 pub mod rng;
+pub mod secret_file;
 pub mod server_process;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -30,6 +31,7 @@ pub use browser::Browser;
 pub use client::Client;
 pub use line::Line;
 pub use raw::RawClient;
+pub use secret_file::SecretFile;
 pub use server_process::ServerProcess;
 
 /// Timeout of events that should be immediate. Long, because other tests can keep the machine busy.

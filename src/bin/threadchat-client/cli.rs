@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
@@ -11,10 +12,12 @@ use tungstenite::http::Uri;
 const HELP: &str = "\
 threadchat-client, a chat client for the terminal
 
-Usage: threadchat-client [--name NAME] [--ca FILE] [--no-time] [URL]
+Usage: threadchat-client [OPTION]... [URL]
 
   URL            address of the chat, ws:// or wss:// [ws://localhost:8080/chat]
   --name NAME    user name to request
+  --secret-file FILE
+                 the first line is the secret that the server asks for
   --ca FILE      certificates in PEM format to trust, in place of the system's
   --no-time      print no times before the lines
   --help         print this text
@@ -52,6 +55,8 @@ pub struct ServerUrl {
     pub is_tls: bool,
     /// The file of the certificates to trust. `None`: the system's.
     pub ca: Option<PathBuf>,
+    /// The file of the secret to send. It is read for each connection.
+    pub secret_file: Option<PathBuf>,
 }
 
 /// An error in the command line, as one line of text.
@@ -77,6 +82,7 @@ impl CliAction {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CliAction, UsageError> {
         let mut parser = Parser::from_args(args);
         let (mut url, mut name, mut ca, mut show_times) = (None, None, None, true);
+        let mut secret_file = None;
         while let Some(arg) = parser.next()? {
             match arg {
                 Arg::Long("name") => {
@@ -86,6 +92,7 @@ impl CliAction {
                     name = Some(requested);
                 }
                 Arg::Long("ca") => ca = Some(PathBuf::from(parser.value()?)),
+                Arg::Long("secret-file") => secret_file = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("no-time") => show_times = false,
                 Arg::Value(value) if url.is_none() => url = Some(value.string()?),
                 Arg::Long("help") | Arg::Short('h') => return Ok(CliAction::Print(HELP.into())),
@@ -101,7 +108,12 @@ impl CliAction {
         if ca.is_some() && !url.is_tls {
             return Err(UsageError("--ca is for wss:// only".into()));
         }
-        Ok(CliAction::Run(ServerUrl { ca, ..url }, name, show_times))
+        let url = ServerUrl {
+            ca,
+            secret_file,
+            ..url
+        };
+        Ok(CliAction::Run(url, name, show_times))
     }
 }
 
@@ -142,7 +154,19 @@ impl ServerUrl {
             port,
             is_tls,
             ca: None,
+            secret_file: None,
         })
+    }
+
+    /// Returns whether the secret would cross a network without encryption.
+    pub fn exposes_secret(&self) -> bool {
+        let host = self.host.to_ascii_lowercase();
+        let is_loopback = host == "localhost"
+            || host.ends_with(".localhost")
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.to_canonical().is_loopback());
+        self.secret_file.is_some() && !self.is_tls && !is_loopback
     }
 
     pub fn path(&self) -> &str {
@@ -249,6 +273,7 @@ mod tests {
         for line in [
             "--nonsense",
             "--name",
+            "--secret-file",
             "--name b@d",
             "--name user7",
             "ws://a/ ws://b/",
@@ -265,6 +290,29 @@ mod tests {
         ] {
             let error = parse(line).expect_err(line).to_string();
             assert!(!error.contains('\n') && error.len() > 15, "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_exposed_without_tls_to_another_machine() {
+        for (url, is_exposed) in [
+            ("ws://localhost/chat", false),
+            ("ws://LOCALHOST:99/chat", false),
+            ("ws://chat.localhost/", false),
+            ("ws://127.0.0.2/chat", false),
+            ("ws://[::1]/chat", false),
+            ("ws://[::ffff:127.0.0.1]/chat", false),
+            ("ws://chat.example/chat", true),
+            ("ws://localhost.example/chat", true),
+            ("ws://192.168.1.5/chat", true),
+            ("ws://[fe80::1]/chat", true),
+            #[cfg(feature = "tls")]
+            ("wss://chat.example/chat", false),
+        ] {
+            let (with, _) = parse_run(&format!("--secret-file s {url}"));
+            assert_eq!(with.secret_file, Some(PathBuf::from("s")));
+            assert_eq!(with.exposes_secret(), is_exposed, "{url}");
+            assert!(!parse_run(url).0.exposes_secret(), "{url}");
         }
     }
 

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "tls")]
 use std::time::Instant;
 
 use threadchat::net::Stream;
 use threadchat::protocol::JSON_SUBPROTOCOL;
+use threadchat::{Secret, SecretError};
 use tungstenite::HandshakeError;
 use tungstenite::error::{Error, ProtocolError};
-use tungstenite::http::StatusCode;
+use tungstenite::http::{HeaderValue, StatusCode};
 
 use crate::cli::ServerUrl;
 #[cfg(feature = "tls")]
@@ -29,6 +31,10 @@ pub enum ConnectError {
     Connect(String, u16, io::Error),
     /// The server responded with this HTTP status to the request for this path.
     HttpStatus(String, StatusCode),
+    /// The file of the secret has none.
+    Secret(SecretError),
+    /// The server refused the secret in this file, or needs one.
+    Unauthorized(Option<PathBuf>),
     /// The server accepted the WebSocket but not the chat's subprotocol.
     UnsupportedSubprotocol,
     /// TLS could not be used, with the reason and what would help.
@@ -67,6 +73,14 @@ impl fmt::Display for ConnectError {
                     _ => Ok(()),
                 }
             }
+            ConnectError::Secret(error) => write!(f, "{error}"),
+            ConnectError::Unauthorized(Some(file)) => {
+                write!(f, "the server refused the secret in {}", file.display())
+            }
+            ConnectError::Unauthorized(None) => write!(
+                f,
+                "the server needs a secret: pass the file that has it with --secret-file FILE"
+            ),
             ConnectError::UnsupportedSubprotocol => {
                 write!(f, "the server doesn't support {JSON_SUBPROTOCOL}")
             }
@@ -100,6 +114,11 @@ impl ConnectError {
     ) -> ConnectError {
         match error {
             HandshakeError::Interrupted(_) => ConnectError::Timeout,
+            HandshakeError::Failure(Error::Http(response))
+                if response.status() == StatusCode::UNAUTHORIZED =>
+            {
+                ConnectError::Unauthorized(url.secret_file.clone())
+            }
             HandshakeError::Failure(Error::Http(response)) => {
                 ConnectError::HttpStatus(url.path().to_owned(), response.status())
             }
@@ -114,6 +133,22 @@ impl ConnectError {
             HandshakeError::Failure(error) => ConnectError::Handshake(error),
         }
     }
+}
+
+/// Returns the header that brings the secret (RFC 6750, section 2.1), if there is one.
+pub fn authorization(url: &ServerUrl) -> Result<Option<HeaderValue>, ConnectError> {
+    let Some(file) = &url.secret_file else {
+        return Ok(None);
+    };
+    let secret = Secret::File(file.clone())
+        .read()
+        .map_err(ConnectError::Secret)?;
+    // A secret is visible ASCII, as a header's value has to be.
+    let mut value = HeaderValue::try_from(format!("Bearer {secret}"))
+        .map_err(|_| ConnectError::Secret(SecretError::Form(Some(file.clone()))))?;
+    // `Debug` does not show it.
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 /// Connects to the first address of the host that accepts, with TLS if the URL asks for it.

@@ -21,7 +21,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 
 use crate::cli::ServerUrl;
-use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
+use crate::connect::{CONNECT_TIMEOUT, ConnectError, authorization, connect};
 use crate::place::Place;
 
 /// Idle time before a Ping. After another such period without a byte the connection counts as lost. A threadchat server
@@ -155,6 +155,7 @@ impl Connection {
         place: &Place,
     ) -> Result<Connection, ConnectError> {
         let io_error = |error: io::Error| ConnectError::Handshake(Error::Io(error));
+        let authorization = authorization(url)?;
         let stream = connect(url)?;
         stream
             .set_read_timeout(Some(CONNECT_TIMEOUT))
@@ -169,6 +170,10 @@ impl Connection {
         request
             .headers_mut()
             .insert("Sec-WebSocket-Protocol", subprotocol);
+        if let Some(authorization) = authorization {
+            let headers = request.headers_mut();
+            headers.insert("Authorization", authorization);
+        }
         let (control, control_frames) = bounded(CONTROL_QUEUE_CAPACITY);
         let stream = ReadHalf {
             stream,

@@ -64,10 +64,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn run(action: CliAction) -> Result<()> {
     let result = match action {
         CliAction::Print(text) => io::stdout().write_all(text.as_bytes()).map_err(Into::into),
-        CliAction::Run(url, name, show_times) => match terminal::Terminal::open() {
-            Some(terminal) => terminal.run(url, name, show_times),
-            None => filter::run(&url, name.as_deref()),
-        },
+        CliAction::Run(url, name, show_times) => {
+            if url.exposes_secret() {
+                print_line("warning: the secret is sent without encryption: use wss://");
+            }
+            match terminal::Terminal::open() {
+                Some(terminal) => terminal.run(url, name, show_times),
+                None => filter::run(&url, name.as_deref()),
+            }
+        }
     };
     // The reader of the output closed the pipe, such as `head`. That is a normal end.
     result.or_else(|error| match error.downcast_ref::<io::Error>() {
@@ -78,10 +83,10 @@ fn run(action: CliAction) -> Result<()> {
 
 /// Prints the error as one line on stderr. Errors quote the server, so control characters are removed.
 fn print_error(error: &dyn Error) {
+    print_line(&sanitize(&error.to_string()));
+}
+
+fn print_line(text: &str) {
     // An error that cannot be written to stderr cannot be reported anywhere else.
-    let _ = writeln!(
-        io::stderr(),
-        "threadchat-client: {}",
-        sanitize(&error.to_string())
-    );
+    let _ = writeln!(io::stderr(), "threadchat-client: {text}");
 }

@@ -16,7 +16,7 @@ use threadchat::config::{
     ListenAddress, MAX_HISTORY, MAX_LISTEN_BACKLOG, MAX_MESSAGE_LIMIT, MAX_ROOMS_LIMIT, MAX_WRITERS,
 };
 use threadchat::text::sanitize;
-use threadchat::{Config, ConfigError};
+use threadchat::{Config, ConfigError, Secret};
 
 use crate::help::HELP;
 
@@ -122,6 +122,9 @@ impl CliAction {
                 Arg::Long("allow-origin") => config
                     .allow_origin
                     .push(parse_origin(parser.value()?.string()?)?),
+                Arg::Long("secret-file") => {
+                    config.secret = Some(Secret::File(parser.value()?.into()));
+                }
                 Arg::Long("metrics") => config.metrics = true,
                 Arg::Long("trusted-proxy") => {
                     let range = parser.value()?.string()?;
@@ -267,7 +270,7 @@ mod tests {
     fn every_option_reaches_its_field() {
         let parsed = config(
             "--listen 127.0.0.2:99 --listen unix:/run/chat --max-connections 5 --max-message 1000 --max-backlog 700000 --ping 3 --rate-limit 9 \
-             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --metrics --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --trusted-proxy unix --allow-origin https://a.example --allow-origin https://b.example",
+             --max-per-address 3 --max-rooms 2 --history 8 --listen-backlog 7 --metrics --secret-file s --writers 4 --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --trusted-proxy unix --allow-origin https://a.example --allow-origin https://b.example",
         );
         let expected = Config {
             listen: vec![
@@ -285,6 +288,7 @@ mod tests {
             ping: Some(Duration::from_secs(3)),
             rate_limit: Some(9),
             allow_origin: vec!["https://a.example".into(), "https://b.example".into()],
+            secret: Some(Secret::File("s".into())),
             metrics: true,
             trusted_proxy: ["10.0.0.0/8", "::1", "unix"]
                 .map(|range| range.parse().expect("a range"))
@@ -351,6 +355,7 @@ mod tests {
             "--trusted-proxy localhost",
             "--trusted-proxy 10.0.0.0/33",
             "--log-level loud",
+            "--secret-file",
             "--tls-cert c.pem",
             "--tls-key k.pem",
             "--allow-origin chat.example",

@@ -28,6 +28,8 @@ Usage: threadchat [OPTION]...
                           for each of them on as many processors [1]
   --allow-origin ORIGIN   web pages that can connect, such as
                           https://chat.example; can be repeated [any]
+  --secret-file FILE      only clients that know the first line of this file
+                          come in; others get 401 [none]
   --trusted-proxy ADDR[/BITS]
                           reverse proxy whose X-Forwarded-For has the address
                           of the client; unix: who connects to a Unix socket;

@@ -25,7 +25,7 @@ use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 use threadchat::Certificate;
 use threadchat::config::ListenAddress;
 use threadchat::net::Listener;
-use threadchat::{Config, Server};
+use threadchat::{Config, Server, SharedSecret};
 
 use crate::cli::{CliAction, LogConfig};
 use crate::log_writer::{LogWriter, Output};
@@ -107,9 +107,15 @@ fn serve(
     #[cfg(unix)]
     let shutdown = shutdown(&server)?;
     let (scheme, reload_certificate) = tls(&server);
+    let secret = server.secret();
     let reload = move || {
         reopen_log();
         reload_certificate();
+        match secret.as_ref().map(SharedSecret::reload) {
+            None => {}
+            Some(Ok(())) => log::info!("new clients need the secret as it is now"),
+            Some(Err(error)) => log::error!("{error}; the secret from before stays in use"),
+        }
     };
     #[cfg(unix)]
     signals::start(shutdown, reload)?;

@@ -1,6 +1,5 @@
-//! Signals: SIGINT and SIGTERM stop the server, SIGHUP reopens the log file and reads the certificate
-//! again. A signal that the parent process ignored
-//! stays ignored, as `nohup` and shells without job control intend.
+//! Signals: SIGINT and SIGTERM stop the server, SIGHUP reopens the log file and reads the certificate and the secret
+//! again. A signal that the parent process ignored stays ignored, as `nohup` and shells without job control intend.
 
 use std::fs;
 use std::io;

@@ -1,6 +1,8 @@
 // The connection to the server. It reconnects by itself, and shows its status.
 // The page uses the subprotocol threadchat.json: one JSON object per message.
 
+import * as secret from './secret.js';
+
 // Shortest and longest delay before an attempt to reconnect, in milliseconds. Each attempt doubles the delay. A
 // connection that lasted longer than the longest delay resets it.
 const MIN_BACKOFF = 500;
@@ -56,7 +58,7 @@ function connect() {
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   const name = chat.requestedName();
   if (name) url.searchParams.set('name', name);
-  socket = new WebSocket(url, 'threadchat.json');
+  socket = new WebSocket(url, secret.subprotocols());
   socket.onmessage = (message) => onEvent(JSON.parse(message.data));
   socket.onclose = (close) => onClose(close.code);
 }
@@ -81,7 +83,7 @@ function onClose(code) {
     chat.onLost();
     if (Date.now() - welcomedAt > MAX_BACKOFF) connectAttempts = 0;
   } else {
-    checkHealth();
+    checkRefusal();
   }
   closeSocket();
   chat.onClose(code);
@@ -103,12 +105,22 @@ function closeSocket() {
 
 // Distinguishes a server that refuses the connection from one that is unreachable, which look alike to a WebSocket. A
 // single refusal does not count: a server that has just restarted can be healthy a moment after the attempt failed.
-async function checkHealth() {
+async function checkRefusal() {
   const healthy = await fetch('health', { cache: 'no-store' }).then((response) => response.ok, () => false);
+  const locked = healthy && (await secret.isRefused());
   if (document.body.dataset.status !== 'disconnected') return;
+  if (locked) return askForSecret();
   refusals = healthy ? refusals + 1 : 0;
   if (refusals === 2) chat.onRefused(REFUSED);
   showDisconnected();
+}
+
+function askForSecret() {
+  clearTimeout(reconnectTimer);
+  closeSocket();
+  connectAttempts = refusals = 0;
+  setStatus('locked', 'Secret needed');
+  secret.ask();
 }
 
 function checkLiveness() {
@@ -137,6 +149,12 @@ reconnectButton.addEventListener('click', () => {
   // The button is hidden next, so the focus moves to the message field.
   document.getElementById('text').focus();
   connectNow();
+});
+
+secret.onEntered(() => {
+  connectNow();
+  // The field of the secret is hidden now.
+  document.getElementById('text').focus();
 });
 
 addEventListener('online', () => {

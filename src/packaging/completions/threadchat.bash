@@ -4,11 +4,11 @@ _threadchat() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     case $prev in
-        --tls-cert|--tls-key|--log-file) compopt -o default; return ;;
+        --secret-file|--tls-cert|--tls-key|--log-file) compopt -o default; return ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'off error warn info debug trace' -- "$cur"); return ;;
         --listen|--listen-backlog|--max-connections|--max-per-address|--max-rooms|--history|--max-message|--max-backlog|--ping|--rate-limit|--writers|--allow-origin|--trusted-proxy) return ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W '--listen --listen-backlog --max-connections --max-per-address --max-rooms --history --max-message --max-backlog --ping --rate-limit --writers --allow-origin --trusted-proxy --tls-cert --tls-key --metrics --log-level --log-file --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W '--listen --listen-backlog --max-connections --max-per-address --max-rooms --history --max-message --max-backlog --ping --rate-limit --writers --allow-origin --secret-file --trusted-proxy --tls-cert --tls-key --metrics --log-level --log-file --help --version' -- "$cur")
 }
 complete -F _threadchat threadchat
 
@@ -16,9 +16,9 @@ _threadchat_client() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     case $prev in
-        --ca) compopt -o default; return ;;
+        --secret-file|--ca) compopt -o default; return ;;
         --name) return ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W '--name --ca --no-time --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W '--name --secret-file --ca --no-time --help --version' -- "$cur")
 }
 complete -F _threadchat_client threadchat-client
