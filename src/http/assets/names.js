@@ -6,8 +6,8 @@ const RECEIVER = /^\/(?:whisper|w)\s+(\S*)$/i;
 
 // Returns true if the name is a word of the text, in any spelling.
 export function mentions(text, name) {
-  const escaped = fold(name).replace(/[^\p{L}\p{M}\p{N}_-]/gu, '\\$&');
-  return new RegExp(`(?<!${NAME_CHARACTER})${escaped}(?!${NAME_CHARACTER})`, 'u').test(fold(text));
+  // No character of a name has a meaning in an expression.
+  return new RegExp(`(?<!${NAME_CHARACTER})${fold(name)}(?!${NAME_CHARACTER})`, 'u').test(fold(text));
 }
 
 // Returns the names that complete the text before the caret, each with a space after it, and the position at which they
