@@ -76,7 +76,6 @@ fn names_that_look_reserved_are_refused() {
     let _watchdog = watchdog(60);
     let server = TestServer::start();
     let mut client = server.client();
-    client.recv_text();
     for name in ["usеr7", "user७", "userO", "yоu", "ѕerver"] {
         let refusal = reply(&mut client, &format!("/nick {name}"));
         assert!(refusal.contains("reserved"), "{refusal}");
