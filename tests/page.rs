@@ -19,7 +19,7 @@ const FILES: [(&str, &str); 18] = [
     ("/links.js", "text/javascript"),
     ("/log_entry.js", "text/javascript"),
     ("/message_log.js", "text/javascript"),
-    ("/name_completion.js", "text/javascript"),
+    ("/names.js", "text/javascript"),
     ("/notifier.js", "text/javascript"),
     ("/presence.js", "text/javascript"),
     ("/secret.js", "text/javascript"),

@@ -72,3 +72,32 @@ fn a_refusal_goes_when_the_rename_succeeds() {
     page.wait_until(&shows("text", "Nobody here"));
     page.wait_until("document.getElementById('text').value === '/w nobody hi'");
 }
+
+#[cfg(feature = "unicode-names")]
+#[test]
+fn names_of_any_script_are_kept_completed_and_mentioned() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut client = server.client();
+    client.send_text("/nick Zoë");
+    client.recv_text();
+    let mut page = browser.chat(server.address);
+    // As macOS decomposes it.
+    page.enter("name", "Ju\u{308}rgen");
+    page.wait_for_entry("notice", "You are now Jürgen.");
+    page.wait_until("document.getElementById('name').value === 'Jürgen'");
+    // The name is in the URL of the next connection.
+    page.value("document.getElementById('name').value = ''");
+    page.enter("text", "/quit");
+    page.wait_for_entry("notice", "You left the chat.");
+    page.value("document.getElementById('reconnect').click()");
+    page.wait_for_entry("notice", "Reconnected as Jürgen. 2 users here.");
+    page.value("document.getElementById('text').value = '/w zoE\u{308}'");
+    page.press("Tab", 9, "");
+    page.wait_until("document.getElementById('text').value === '/w Zoë '");
+    client.send_text("hi @JÜRGEN");
+    page.wait_for_entry("message.mention", "Zoë mentions you hi @JÜRGEN");
+}

@@ -4,6 +4,7 @@ mod support;
 
 use support::browser::Page;
 use support::{Browser, TestServer, config, watchdog};
+use threadchat::config::ListenAddress;
 use threadchat::{Config, Secret};
 
 const SECRET: &str = "correct-horse?battery>staple";
@@ -17,9 +18,9 @@ const LOCKED: &str = "document.body?.dataset.status === 'locked' && document.act
 const CONNECTED: &str = "document.body?.dataset.status === 'connected' && !document.getElementById('secret').checkVisibility() && \
      document.getElementById('text').checkVisibility()";
 
-fn server(secret: &str, address: std::net::SocketAddr) -> TestServer {
+fn server(secret: &str, listen: Vec<ListenAddress>) -> TestServer {
     TestServer::with_config(Config {
-        listen: address,
+        listen,
         secret: Some(Secret::Text(secret.into())),
         ..config()
     })
@@ -80,7 +81,7 @@ fn page_asks_again_when_the_secret_has_changed() {
     page.enter("secret", SECRET);
     page.wait_until(CONNECTED);
     before.shutdown().expect("the server stops");
-    let _after = server("changed-meanwhile", address);
+    let _after = server("changed-meanwhile", vec![address.into()]);
     page.wait_until(LOCKED);
     shows_error(&mut page, "This is not the secret of this chat.");
     page.enter("secret", "changed-meanwhile");

@@ -107,3 +107,27 @@ fn several_names_are_listed_and_messages_arrive_meanwhile() {
         "[me whispers]: psst"
     );
 }
+
+#[cfg(feature = "unicode-names")]
+#[test]
+fn names_of_any_script_are_requested_completed_and_mentioned() {
+    let _watchdog = watchdog(60);
+    let server = TestServer::start();
+    let mut client = server.client();
+    client.send_text("/nick Jürgen");
+    client.recv_text();
+    // As macOS decomposes it. The server's form of the name is in the prompt.
+    let mut terminal = Terminal::start(&["--name", "Zoe\u{308}", &terminal::url(server.address)]);
+    terminal.wait_for("Zoë> ");
+    terminal.type_in("/me waves\r");
+    terminal.wait_for("[Zoë]\x1b[0m waves");
+    assert_eq!(recv_text_from(&mut client, "[Zoë]"), "[Zoë] waves");
+    terminal.type_in(&format!("/w jÜ{TAB}psst\r"));
+    assert_eq!(
+        recv_text_from(&mut client, "[Zoë whispers]"),
+        "[Zoë whispers]: psst"
+    );
+    // A mention is in colour as a whole.
+    client.send_text("hi ZOË");
+    terminal.wait_for("[Jürgen]: hi ZOË\x1b[0m");
+}

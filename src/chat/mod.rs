@@ -7,3 +7,4 @@ mod reservations;
 mod room;
 pub(crate) mod rooms;
 mod sessions;
+mod user_names;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use crate::text::name_looks;
+
 /// The time for which the name of a user that was disconnected for being slow is reserved for its address. Otherwise a
 /// client that makes others slow could take their names. In milliseconds.
 const NAME_RESERVATION: u64 = 30_000;
@@ -16,8 +18,8 @@ const MAX_RESERVED_PER_ADDRESS: usize = 10;
 
 /// A name that is reserved for an address, for a /64 of IPv6, or for the clients of Unix sockets.
 struct Reservation {
-    /// The name in lower case.
-    name: String,
+    /// The looks of the name. Whatever shares one counts as the name.
+    looks: Vec<String>,
     address: Option<IpAddr>,
     /// In milliseconds since 1970.
     end: u64,
@@ -30,8 +32,9 @@ pub(super) struct Reservations(VecDeque<Reservation>);
 impl Reservations {
     /// Reserves a name for an address, in place of an earlier reservation of the name.
     pub(super) fn add(&mut self, name: &str, address: Option<IpAddr>, now: u64) {
-        let name = name.to_ascii_lowercase();
-        self.0.retain(|reservation| reservation.name != name);
+        let looks = name_looks(name);
+        self.0
+            .retain(|reservation| reservation.looks.first() != looks.first());
         let own = |reservation: &Reservation| reservation.address == address;
         if self.0.iter().filter(|other| own(other)).count() == MAX_RESERVED_PER_ADDRESS {
             let oldest = self.0.iter().position(own);
@@ -41,20 +44,24 @@ impl Reservations {
             self.0.pop_front();
         }
         self.0.push_back(Reservation {
-            name,
+            looks,
             address,
             end: now + NAME_RESERVATION,
         });
     }
 
-    /// Returns whether a name is reserved for another address. Drops the reservations that have ended.
+    /// Returns whether a name, or one that looks the same, is reserved for another address. Drops the reservations that have ended.
     pub(super) fn is_reserved(&mut self, name: &str, address: Option<IpAddr>, now: u64) -> bool {
         while self.0.front().is_some_and(|first| first.end <= now) {
             self.0.pop_front();
         }
-        self.0
-            .iter()
-            .any(|other| other.address != address && other.name.eq_ignore_ascii_case(name))
+        if self.0.is_empty() {
+            return false;
+        }
+        let looks = name_looks(name);
+        self.0.iter().any(|other| {
+            other.address != address && other.looks.iter().any(|look| looks.contains(look))
+        })
     }
 }
 
@@ -86,7 +93,7 @@ mod tests {
             let address = Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from(number > 0))));
             reservations.add(&format!("name{number}"), address, 0);
         }
-        assert_eq!(reservations.0[0].name, "name0");
+        assert_eq!(reservations.0[0].looks, name_looks("name0"));
         assert_eq!(reservations.0.len(), 1 + MAX_RESERVED_PER_ADDRESS);
     }
 

@@ -1,19 +1,26 @@
 //! The room: the users, their names, and the effect of each command. Plain logic: no I/O, no clock, no frames.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::event::{ConnectionId, JoinRequest, Received};
 use super::history::{History, Kind, Missed};
 use super::reservations::Reservations;
+use super::user_names::UserNames;
 use crate::config::Config;
 use crate::net::forwarded::counted_address;
 use crate::protocol::{ClientCommand, ServerEvent, help};
-use crate::text::{NameError, RoomName, excerpt, sanitize, validate_name};
+use crate::text::{
+    MAX_NAME_LEN, NameError, RoomName, excerpt, fold_name, normalize_name, sanitize,
+};
 
 /// The longest list of names. Further users are only counted.
 const MAX_LISTED_NAMES: usize = 100;
+
+/// The longest spelling of a name in bytes: one character can decompose to four, of four bytes each. What is longer is not
+/// compared with names, which would take time.
+const MAX_SPELLING: usize = 16 * MAX_NAME_LEN;
 
 /// The users that receive an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,8 +79,7 @@ pub(crate) struct Room {
     epoch: u64,
     history: History,
     users: BTreeMap<ConnectionId, User>,
-    /// The users by their names in lower case, which are unique.
-    by_name: HashMap<String, ConnectionId>,
+    names: UserNames,
     /// The number in the next guest name. Numbers are never reused, so that a user is not taken for an earlier one.
     next_guest: u64,
     reservations: Reservations,
@@ -112,7 +118,7 @@ impl Room {
     pub(super) fn reserve_name(&mut self, id: ConnectionId, now: u64) {
         // Guest names are never given to another user.
         let user = self.users.get(&id);
-        if let Some(User { name, address }) = user.filter(|user| validate_name(&user.name).is_ok())
+        if let Some(User { name, address }) = user.filter(|user| normalize_name(&user.name).is_ok())
         {
             self.reservations.add(name, *address, now);
         }
@@ -134,10 +140,10 @@ impl Room {
         let (name, refusal) =
             match requested.map(|name| (name, self.check_available(id, name, address, now))) {
                 None => (guest_name, None),
-                Some((name, Ok(()))) => (name.to_owned(), None),
+                Some((_, Ok(name))) => (name, None),
                 Some((name, Err(reason))) => (guest_name, Some(name_refused(id, name, reason))),
             };
-        self.by_name.insert(name.to_ascii_lowercase(), id);
+        self.names.add(&name, id);
         let user = User {
             name: name.clone(),
             address,
@@ -184,7 +190,7 @@ impl Room {
         let Some(User { name, .. }) = self.users.remove(&id) else {
             return Vec::new();
         };
-        self.by_name.remove(&name.to_ascii_lowercase());
+        self.names.remove(&name);
         let left = ServerEvent::Left {
             name: name.into(),
             users: self.users.len(),
@@ -263,11 +269,7 @@ impl Room {
         to: &str,
         text: &str,
     ) -> Vec<Delivery<'a>> {
-        let found = self
-            .by_name
-            .get(&to.to_ascii_lowercase())
-            .and_then(|id| self.users.get_key_value(id));
-        let Some((&receiver, User { name: to, .. })) = found else {
+        let Some((receiver, to)) = self.find(to) else {
             let unknown = format!(
                 "Nobody here is called {}. /who tells who is here.",
                 sanitize(&excerpt(to))
@@ -289,47 +291,69 @@ impl Room {
         deliveries
     }
 
+    /// Returns the user with this name in any spelling. A text for one user never goes to another that only looks the same.
+    fn find(&self, name: &str) -> Option<(ConnectionId, &str)> {
+        if name.len() > MAX_SPELLING {
+            return None;
+        }
+        let like = self.names.like(name).into_iter();
+        like.filter_map(|id| Some((id, self.name(id)?)))
+            .find(|(_, found)| fold_name(found) == fold_name(name))
+    }
+
     fn rename(&mut self, id: ConnectionId, requested: &str, now: u64) -> Vec<Delivery<'static>> {
         let Some(User { name, address }) = self.users.get(&id) else {
             return Vec::new();
         };
-        if name == requested {
-            let text = format!("You are called {requested} already.");
-            return vec![Delivery::error(id, text)];
-        }
         let (from, address) = (name.clone(), *address);
-        if let Err(reason) = self.check_available(id, requested, address, now) {
-            return vec![name_refused(id, requested, reason)];
-        }
+        let available = match requested == from {
+            // Guest names are not available otherwise.
+            true => Ok(from.clone()),
+            false => self.check_available(id, requested, address, now),
+        };
+        let name = match available {
+            Ok(name) if name == from => {
+                return vec![Delivery::error(
+                    id,
+                    format!("You are called {name} already."),
+                )];
+            }
+            Ok(name) => name,
+            Err(reason) => return vec![name_refused(id, requested, reason)],
+        };
         let user = User {
-            name: requested.to_owned(),
+            name: name.clone(),
             address,
         };
         self.users.insert(id, user);
-        self.by_name.remove(&from.to_ascii_lowercase());
-        self.by_name.insert(requested.to_ascii_lowercase(), id);
+        self.names.remove(&from);
+        self.names.add(&name, id);
         vec![Delivery::to_all(ServerEvent::Renamed {
             from: from.into(),
-            to: requested.to_owned().into(),
+            to: name.into(),
         })]
     }
 
-    /// Checks that a user can have a name. A user is allowed to change the case of its own name.
+    /// Returns a name as the user gets it, after checking that it is available. A user is allowed to change the spelling of
+    /// its own name.
     fn check_available(
         &mut self,
         id: ConnectionId,
         name: &str,
         address: Option<IpAddr>,
         now: u64,
-    ) -> Result<(), NameError> {
-        validate_name(name)?;
-        if self.reservations.is_reserved(name, address, now) {
+    ) -> Result<String, NameError> {
+        let name = normalize_name(name)?;
+        if self.reservations.is_reserved(&name, address, now) {
             return Err(NameError::Taken);
         }
-        match self.by_name.get(&name.to_ascii_lowercase()) {
-            Some(&owner) if owner != id => Err(NameError::Taken),
-            _ => Ok(()),
+        if self.find(&name).is_some_and(|(owner, _)| owner != id) {
+            return Err(NameError::Taken);
         }
+        if self.names.like(&name).iter().any(|&owner| owner != id) {
+            return Err(NameError::LooksTaken);
+        }
+        Ok(name)
     }
 }
 

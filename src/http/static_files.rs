@@ -30,7 +30,7 @@ pub(super) fn serve(request: &Request) -> Option<HttpResponse> {
         "/links.js" => (JAVASCRIPT, include_str!("assets/links.js")),
         "/log_entry.js" => (JAVASCRIPT, include_str!("assets/log_entry.js")),
         "/message_log.js" => (JAVASCRIPT, include_str!("assets/message_log.js")),
-        "/name_completion.js" => (JAVASCRIPT, include_str!("assets/name_completion.js")),
+        "/names.js" => (JAVASCRIPT, include_str!("assets/names.js")),
         "/notifier.js" => (JAVASCRIPT, include_str!("assets/notifier.js")),
         "/presence.js" => (JAVASCRIPT, include_str!("assets/presence.js")),
         "/secret.js" => (JAVASCRIPT, include_str!("assets/secret.js")),

@@ -10,7 +10,7 @@ use crate::chat::event::{Endpoint, JoinRequest, Received};
 use crate::config::Config;
 use crate::protocol::plain::PLAIN_SUBPROTOCOL;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};
-use crate::text::RoomName;
+use crate::text::{RoomName, percent_decode};
 
 /// An accepted handshake.
 pub(crate) struct Upgrade {
@@ -44,7 +44,7 @@ pub(super) fn upgrade(
             let dialect = negotiate_dialect(&request);
             Endpoint::Chat(JoinRequest {
                 dialect,
-                name: query_value(&request, "name").map(str::to_owned),
+                name: requested_name(&request),
                 since: received(&request).map_err(|response| (response, None))?,
             })
         }
@@ -156,7 +156,13 @@ fn received(request: &Request) -> Result<Option<Received>, HttpResponse> {
     Ok(Some(Received { epoch, id }))
 }
 
-/// Returns a value in the query. Valid values need no escapes, so one with escapes is refused without decoding.
+/// Returns the name in the query. What cannot be decoded stays as it is, and is refused as a name because of its `%`.
+fn requested_name(request: &Request) -> Option<String> {
+    let value = query_value(request, "name")?;
+    Some(percent_decode(value).unwrap_or_else(|| value.to_owned()))
+}
+
+/// Returns a value in the query as it stands there.
 fn query_value<'a>(request: &'a Request, key: &str) -> Option<&'a str> {
     let pairs = request.uri().query()?.split('&');
     pairs

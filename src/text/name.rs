@@ -1,83 +1,42 @@
 //! User names.
 
-use std::fmt;
+#[cfg(not(feature = "unicode-names"))]
+use super::ascii_names::{accept, fold, is_like_digit, looks};
+use super::name_error::NameError;
+#[cfg(feature = "unicode-names")]
+use super::unicode_names::{accept, fold, is_like_digit, looks};
 
-/// The length of the longest name in characters, which equals its length in bytes because names are ASCII.
-pub const MAX_NAME_LEN: usize = 32;
-
-/// The reason why a name is refused.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum NameError {
-    /// The name is empty, too long, or has a character that names do not have.
-    InvalidFormat,
-    /// The name is reserved for the server.
-    Reserved,
-    /// Another user has the name.
-    Taken,
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NameError::InvalidFormat => {
-                write!(f, "a name is 1 to {MAX_NAME_LEN} of A-Z a-z 0-9 _ -")
-            }
-            NameError::Reserved => write!(f, "it is reserved, choose another"),
-            NameError::Taken => write!(f, "it is taken, choose another"),
-        }
-    }
-}
-
-/// Checks that a name is well-formed and not reserved. Reserved are `you`, `server`, and the guest names `user0`,
-/// `user1` and so on.
+/// Returns a name as the server uses it, after checking that it is well-formed and not reserved. Reserved are `you`,
+/// `server`, the guest names `user0`, `user1` and so on, and names that look like one of these.
 ///
 /// # Errors
 ///
-/// [`NameError::InvalidFormat`] or [`NameError::Reserved`]. Only the server can tell whether a name is taken.
-pub fn validate_name(name: &str) -> Result<(), NameError> {
-    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.is_empty() || name.len() > MAX_NAME_LEN || !name.bytes().all(is_name_byte) {
-        return Err(NameError::InvalidFormat);
-    }
-    let lower = name.to_ascii_lowercase();
-    let is_guest = lower
-        .strip_prefix("user")
-        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.is_empty());
-    if is_guest || lower == "you" || lower == "server" {
+/// [`NameError::InvalidFormat`], [`NameError::InvalidDirection`] or [`NameError::Reserved`]. Only the server can tell
+/// whether a name is taken.
+pub fn normalize_name(name: &str) -> Result<String, NameError> {
+    let name = accept(name)?;
+    if looks(&name).iter().any(|look| is_reserved(look)) {
         return Err(NameError::Reserved);
     }
-    Ok(())
+    Ok(name)
+}
+
+/// Returns the form that all spellings of a name share. Names with the same form are the same name.
+pub fn fold_name(name: &str) -> String {
+    fold(name)
+}
+
+/// Returns the forms of which names that look the same share one. Spellings of the same name share the first one.
+pub(crate) fn name_looks(name: &str) -> Vec<String> {
+    looks(name)
+}
+
+fn is_reserved(look: &str) -> bool {
+    let is_guest = look
+        .strip_prefix("user")
+        .is_some_and(|number| !number.is_empty() && number.chars().all(is_like_digit));
+    is_guest || look == "you" || look == "server"
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn malformed_and_reserved_names_are_refused() {
-        let longest = "x".repeat(MAX_NAME_LEN);
-        for name in [
-            "a", "Alice", "a-b_c", "007", "user", "user0x", "users1", "yourself", &longest,
-        ] {
-            assert_eq!(validate_name(name), Ok(()), "{name}");
-        }
-        let too_long = "x".repeat(MAX_NAME_LEN + 1);
-        for name in ["", " ", "a b", "é", "a.b", "a\n", "[x]", &too_long] {
-            assert_eq!(
-                validate_name(name),
-                Err(NameError::InvalidFormat),
-                "{name:?}"
-            );
-        }
-        for name in [
-            "user0",
-            "USER17",
-            "You",
-            "server",
-            "SERVER",
-            "user00000000000000000000",
-        ] {
-            assert_eq!(validate_name(name), Err(NameError::Reserved), "{name}");
-        }
-    }
-}
+mod tests;

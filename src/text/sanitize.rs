@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::Chars;
 
-use super::name::MAX_NAME_LEN;
+use super::name_error::MAX_NAME_LEN;
 
 /// The longest run of spaces. A longer one could make the rest of a text wrap to the beginning of a line.
 const MAX_SPACES: usize = 3;

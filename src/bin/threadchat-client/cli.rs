@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
-use threadchat::text::validate_name;
+use threadchat::text::{normalize_name, percent_encode};
 use tungstenite::http::Uri;
 
 const HELP: &str = "\
@@ -87,9 +87,9 @@ impl CliAction {
             match arg {
                 Arg::Long("name") => {
                     let requested = parser.value()?.string()?;
-                    validate_name(&requested)
+                    let accepted = normalize_name(&requested)
                         .map_err(|error| UsageError(format!("--name {requested:?}: {error}")))?;
-                    name = Some(requested);
+                    name = Some(accepted);
                 }
                 Arg::Long("ca") => ca = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("secret-file") => secret_file = Some(PathBuf::from(parser.value()?)),
@@ -176,10 +176,10 @@ impl ServerUrl {
     /// Returns the URL with this name and this place in its query, in place of those there. A name that the server would
     /// reject is left out.
     pub fn with_query(&self, name: Option<&str>, place: Option<String>) -> String {
-        let name = name.filter(|name| validate_name(name).is_ok());
+        let name = name.and_then(|name| normalize_name(name).ok());
         let added: Vec<String> = place
             .into_iter()
-            .chain(name.map(|name| format!("name={name}")))
+            .chain(name.map(|name| format!("name={}", percent_encode(&name))))
             .collect();
         if added.is_empty() {
             return self.uri.to_string();

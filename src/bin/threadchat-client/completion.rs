@@ -85,12 +85,14 @@ fn choose(start: usize, typed: &str, words: Vec<&str>, end: &str) -> Completion 
 
 /// Returns the beginning of the first word that the second one shares, in any case.
 fn common_prefix<'a>(first: &'a str, second: &str) -> &'a str {
-    let mut pairs = first.char_indices().zip(second.chars());
-    let differs = pairs.find(|((_, a), b)| !a.to_lowercase().eq(b.to_lowercase()));
-    match differs {
-        Some(((at, _), _)) => &first[..at],
-        None => &first[..first.len().min(second.len())],
-    }
+    let mut others = second.chars();
+    let differs = |a: char| {
+        others
+            .next()
+            .is_none_or(|b| !a.to_lowercase().eq(b.to_lowercase()))
+    };
+    let end = first.find(differs).unwrap_or(first.len());
+    &first[..end]
 }
 
 #[cfg(test)]
@@ -143,5 +145,31 @@ mod tests {
         assert!(matches!(complete("/w "), Completion::Choose(all) if all.len() == 4));
         assert!(matches!(complete("hi @"), Completion::Choose(all) if all.len() == 4));
         assert_eq!(complete("hi x"), Completion::Nothing);
+    }
+
+    #[test]
+    fn words_that_agree_in_another_case_are_completed_to_their_common_beginning() {
+        for (first, second, common) in [
+            ("Albert", "alice", "Al"),
+            ("Al", "albert", "Al"),
+            ("albert", "AL", "al"),
+            // Upper and lower case take a different number of bytes.
+            ("ẞüß", "ßü", "ẞü"),
+            ("ßü", "ẞüß", "ßü"),
+            ("日本", "日光", "日"),
+            ("a", "", ""),
+        ] {
+            assert_eq!(common_prefix(first, second), common, "{first} {second}");
+        }
+    }
+
+    #[cfg(feature = "unicode-names")]
+    #[test]
+    fn names_are_completed_from_any_spelling() {
+        let complete = |line| complete_among(&["Jürgen", "Straße", "محمد"], line);
+        assert_eq!(complete("hi jÜ"), replace(3, "Jürgen "));
+        assert_eq!(complete("/w ju\u{308}r"), replace(3, "Jürgen "));
+        assert_eq!(complete("@strass"), replace(1, "Straße "));
+        assert_eq!(complete("hi مح"), replace(3, "محمد "));
     }
 }

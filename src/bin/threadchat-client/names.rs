@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use threadchat::protocol::ServerEvent;
-use threadchat::text::{MAX_NAME_LEN, sanitize};
+use threadchat::text::{MAX_NAME_LEN, fold_name, sanitize};
 
 /// Limit of the names, so that a hostile server does not exhaust the memory.
 const MAX_NAMES: usize = 10_000;
@@ -33,12 +33,12 @@ impl KnownNames {
         }
     }
 
-    /// Returns the names that begin with this prefix, in any case.
+    /// Returns the names that begin with this prefix, in any spelling.
     pub fn starting_with(&self, prefix: &str) -> Vec<&str> {
-        let prefix = prefix.to_lowercase();
+        let prefix = fold_name(prefix);
         let names = self.0.iter().map(String::as_str);
         names
-            .filter(|name| name.to_lowercase().starts_with(&prefix))
+            .filter(|name| fold_name(name).starts_with(&prefix))
             .collect()
     }
 

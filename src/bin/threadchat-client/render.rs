@@ -2,7 +2,7 @@
 
 use threadchat::protocol::ServerEvent;
 use threadchat::protocol::plain;
-use threadchat::text::sanitize;
+use threadchat::text::{fold_name, sanitize};
 use unicode_width::UnicodeWidthChar;
 
 use crate::clock::Clock;
@@ -147,10 +147,12 @@ impl Renderer {
     }
 }
 
-/// Returns true if the name is a word of the text, in any case.
+/// Returns true if the name is a word of the text, in any spelling.
 fn mentions(text: &str, name: &str) -> bool {
-    let is_part_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    // Marks have no width.
+    let is_mark = |c: char| c.width() == Some(0);
+    let is_part_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || is_mark(c);
+    let (text, name) = (fold_name(text), fold_name(name));
     !name.is_empty()
         && text.match_indices(&name).any(|(at, _)| {
             let (before, rest) = text.split_at(at);
@@ -307,6 +309,9 @@ mod tests {
         }
         assert!(mentions("日本 Ü", "ü") && !mentions("Üb", "ü"));
         assert!(!mentions("nobody has a name", ""));
+        assert!(mentions("שלום דוד!", "דוד") && !mentions("נר\u{5b9}", "נר"));
+        #[cfg(feature = "unicode-names")]
+        assert!(mentions("hi JU\u{308}RGEN", "Jürgen") && !mentions("Ju\u{308}r", "Ju"));
     }
 
     #[test]

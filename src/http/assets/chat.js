@@ -5,6 +5,7 @@ import { messageField, onComplete, takeDraft } from './composer.js';
 import * as connection from './connection.js';
 import { Field } from './field.js';
 import * as log from './message_log.js';
+import { mentions } from './names.js';
 import { notify } from './notifier.js';
 import { browserStorage, tabStorage } from './storage.js';
 import * as unconfirmed from './unconfirmed.js';
@@ -202,17 +203,6 @@ function senderLabel({ type, from, to }, mention = false) {
   if (type === 'action') return from;
   if (from === ownName) return 'You';
   return mention ? `${from} mentions you` : from;
-}
-
-// Returns true if the name is a word of the text, in any case.
-function mentions(text, name) {
-  const isPartOfName = (character) => character !== undefined && /[\p{L}\p{M}\p{N}_-]/u.test(character);
-  const [lowerText, lowerName] = [text.toLowerCase(), name.toLowerCase()];
-  let at = lowerText.indexOf(lowerName);
-  while (at !== -1 && (isPartOfName(lowerText[at - 1]) || isPartOfName(lowerText[at + lowerName.length]))) {
-    at = lowerText.indexOf(lowerName, at + 1);
-  }
-  return at !== -1;
 }
 
 // ---- The user's name ----

@@ -2,7 +2,7 @@
 // with the up arrow.
 
 import { Field } from './field.js';
-import { completeName } from './name_completion.js';
+import { completeName } from './names.js';
 
 // Number of drafts that the arrow keys bring back.
 const MAX_DRAFTS = 50;
