@@ -189,7 +189,7 @@ fn the_longest_name_of_a_room_fits_into_the_header() {
         );
         page.wait_until(&format!("innerWidth === {width}"));
         page.wait_until(&format!(
-            "document.querySelector('header').offsetHeight < {header}"
+            "document.querySelector('header').offsetHeight < {header} && innerWidth === {width}"
         ));
         page.wait_until("document.documentElement.scrollWidth <= innerWidth");
         if header < 100 {

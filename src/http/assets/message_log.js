@@ -111,6 +111,8 @@ function scheduleRender() {
 function render() {
   renderScheduled = false;
   updatePresence();
+  // Screen readers would read the whole history aloud.
+  log.ariaLive = queue.some((entry) => entry.history) ? 'off' : 'polite';
   const batch = document.createDocumentFragment();
   for (const entry of queue.slice(-MAX_ENTRIES)) appendEntry(batch, entry);
   queue = [];
