@@ -80,7 +80,7 @@ fn mandoc_finds_nothing_wrong_with_the_man_pages() {
         assert!(output.status.success(), "{}", text(&output));
         let shown = run("mandoc", &["-T", "ascii", page]).expect("mandoc was there");
         // Without the overstrikes of bold and underlined characters.
-        let shown = text(&shown).replace(|c: char| c == '\u{8}', "");
+        let shown = text(&shown).replace('\u{8}', "");
         assert!(shown.contains("OOPPTTIIOONNSS"), "{shown}");
     }
 }

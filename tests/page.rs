@@ -7,7 +7,7 @@ use support::{Browser, Client, RawClient, TestServer, config, eventually, watchd
 use threadchat::Config;
 
 /// The files of the page and their media types.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 20] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
     ("/messages.css", "text/css"),
@@ -21,7 +21,9 @@ const FILES: [(&str, &str); 18] = [
     ("/message_log.js", "text/javascript"),
     ("/names.js", "text/javascript"),
     ("/notifier.js", "text/javascript"),
+    ("/place.js", "text/javascript"),
     ("/presence.js", "text/javascript"),
+    ("/room.js", "text/javascript"),
     ("/secret.js", "text/javascript"),
     ("/storage.js", "text/javascript"),
     ("/unconfirmed.js", "text/javascript"),

@@ -94,6 +94,7 @@ fn at_400_percent_everything_can_be_used() {
         page.enter("text", "/w nobody one\ntwo\nthree\nfour\nfive\nsix");
         page.wait_until("document.getElementById('text-error').textContent !== ''");
         for control in [
+            "#room-toggle",
             "#name",
             "#rename button",
             "#users-toggle",
@@ -204,7 +205,10 @@ fn axe_core_finds_nothing() {
     page.wait_until("document.getElementById('text-error').textContent !== ''");
     page.enter("name", "server");
     page.wait_until("document.getElementById('name-error').textContent !== ''");
-    page.value("Date.now = () => new Date(2100, 1, 1).getTime()");
+    page.value(
+        "{ const parse = JSON.parse; \
+         JSON.parse = text => ({ ...parse(text), time: new Date(2100, 1, 1).getTime() }) }",
+    );
     page.value("WebSocket.prototype.send = () => {}");
     page.enter("text", "pending");
     page.wait_for_entry("message.pending", "pending");
@@ -223,6 +227,9 @@ fn axe_core_finds_nothing() {
         page.value("document.getElementById('text').focus()");
         resize(&mut page, 320, 180, 1);
         assert_accessible(&mut page, &format!("zoomed, {scheme}"));
+        page.value("document.getElementById('room').showPopover()");
+        assert_accessible(&mut page, &format!("with the form of the rooms, {scheme}"));
+        page.value("document.getElementById('room').hidePopover()");
     }
     page.value("document.getElementById('log').scrollTop = 0");
     client.send_text("unseen");

@@ -7,6 +7,8 @@ import { Field } from './field.js';
 import * as log from './message_log.js';
 import { mentions } from './names.js';
 import { notify } from './notifier.js';
+import * as place from './place.js';
+import * as room from './room.js';
 import { browserStorage, tabStorage } from './storage.js';
 import * as unconfirmed from './unconfirmed.js';
 import * as userList from './user_list.js';
@@ -17,7 +19,12 @@ const NAME_RETRY_INTERVAL = 3_000;
 const NAME_RETRIES = 15;
 
 const TOO_LONG = 'This is longer than the server accepts. Send it in parts.';
+const NOT_CONFIRMED = 'The connection was lost before the server confirmed this.';
 const NOT_CONNECTED = 'Not connected. Send this when the connection is restored.';
+
+// Codes of a connection's end (RFC 6455, section 7.4.1). Browsers report the first one if there was no Close.
+const NO_CLOSE = 1006;
+const MESSAGE_TOO_BIG = 1009;
 
 const nameField = new Field('rename', 'name', 'name-error');
 const offerButton = document.getElementById('offer');
@@ -27,6 +34,7 @@ let ownName = ''; // The name that the server gave last.
 // would compete for it. A new tab only offers the name that was chosen last.
 let requestedName = tabStorage.get('name');
 let nameRetries = 0; // Remaining requests for it on this connection.
+let greeting = ''; // The notice that follows the missed messages. Empty: it was shown.
 let rejectedLength = Infinity; // Length of the shortest command that the server rejected as too long.
 
 // ---- Commands ----
@@ -35,11 +43,11 @@ let rejectedLength = Infinity; // Length of the shortest command that the server
 // itself have none.
 function sendCommand(command, input) {
   const json = JSON.stringify(command);
-  const sent = { type: command.type, length: json.length, ...input };
+  const sent = { type: command.type, name: command.name, length: json.length, ...input };
   if (!connection.isOpen()) return refuse(sent, NOT_CONNECTED);
   if (json.length >= rejectedLength) return refuse(sent, TOO_LONG);
   if (input && command.text !== undefined && command.type !== 'line') {
-    sent.entry = log.appendPending(command, ownName, senderLabel({ ...command, from: ownName }));
+    sent.entry = log.appendPending(command, ownName, senderLabel({ ...command, from: ownName }, true));
   }
   unconfirmed.add(sent);
   connection.send(json);
@@ -109,15 +117,24 @@ function quit() {
 // ---- Events ----
 
 function onEvent(event) {
-  const command = unconfirmed.takeAnswered(event, ownName);
+  const isReplayed = place.update(event);
+  // The refusal of the name in the URL comes before the missed messages, every other event after them.
+  if (!isReplayed && event.type !== 'welcome' && event.type !== 'error') onCaughtUp();
+  const command = isReplayed ? unconfirmed.takeArrived(event) : unconfirmed.takeAnswered(event, ownName);
   if (command?.entry) log.removePending(command.entry);
+  handleEvent(event, command);
+  if (place.isCaughtUp()) onCaughtUp();
+}
+
+// `command` is the one that the event answers.
+function handleEvent(event, command) {
   switch (event.type) {
     case 'welcome':
       return onWelcome(event);
     case 'message':
     case 'action':
     case 'whisper':
-      return onMessage(event);
+      return onMessage(event, command);
     case 'joined':
       userList.addUser(event.name, event.users);
       return log.appendPresence('joined', event.name);
@@ -136,9 +153,10 @@ function onEvent(event) {
   }
 }
 
-function onWelcome({ name, users }) {
-  const greeting = ownName === '' ? 'Connected' : 'Reconnected';
-  log.appendNotice(`${greeting} as ${name}. ${userList.formatCount(users)} here.`);
+function onWelcome({ name, users, gap }) {
+  const verb = ownName === '' ? 'Connected' : 'Reconnected';
+  greeting = `${verb} as ${name}. ${userList.formatCount(users)} here.`;
+  if (gap) log.appendNotice('Messages sent meanwhile may be missing.');
   setOwnName(name);
   userList.setUsers([name], users, name);
   if (messageField.shows(NOT_CONNECTED)) messageField.clearError();
@@ -148,12 +166,23 @@ function onWelcome({ name, users }) {
   sendCommand({ type: 'who' });
 }
 
-function onMessage(event) {
-  const own = event.from === ownName;
+// The page has received all messages that it missed. Of its own, those that are not among them did not arrive.
+function onCaughtUp() {
+  if (greeting === '') return;
+  place.catchUp();
+  log.appendNotice(greeting);
+  greeting = '';
+  restoreUnconfirmed(unconfirmed.takeDoubtful(), NOT_CONFIRMED);
+}
+
+function onMessage(event, command) {
+  // The user can have had another name when the connection was lost, and another user its name since then.
+  const own = command !== undefined || (event.from === ownName && !place.isMissed(event));
+  const history = place.isHistory(event);
   const mention = !own && event.type !== 'whisper' && mentions(event.text, ownName);
-  const label = senderLabel(event, mention);
-  log.appendMessage(event, label, { own, mention });
-  if (mention || (event.type === 'whisper' && !own)) notify(label, event.text);
+  const label = senderLabel(event, own, mention);
+  log.appendMessage(event, label, { own, mention, history });
+  if (!history && (mention || (event.type === 'whisper' && !own))) notify(label, event.text);
 }
 
 function onWho({ names, users }, command) {
@@ -182,15 +211,21 @@ function onError({ text }, command) {
   log.appendNotice(`The name ${requestedName} is still taken. You are ${ownName} for now.`);
 }
 
-// Puts an unconfirmed draft back into the message field, because it might not have arrived. Of several drafts it takes the
-// one with the longest text, which can have been too long. The others stay in the log.
 function onClose(code) {
   userList.setUsers([], 0, '');
-  const commands = unconfirmed.takeAll().filter(({ field }) => field === messageField);
+  const commands = unconfirmed.takeAll();
+  // The server sends all results before its Close. Without one, commands can have arrived, and the missed messages tell.
+  if (code === undefined || code === NO_CLOSE) return unconfirmed.addDoubtful(commands);
+  restoreUnconfirmed(commands, code === MESSAGE_TOO_BIG ? TOO_LONG : NOT_CONFIRMED);
+}
+
+// Puts an unconfirmed draft back into the message field, because it might not have arrived. Of several drafts it takes the
+// one with the longest text, which can have been too long. The others stay in the log.
+function restoreUnconfirmed(all, error) {
+  const commands = all.filter(({ field }) => field === messageField);
   if (commands.length === 0) return;
   const longest = commands.reduce((a, b) => (b.length > a.length ? b : a));
-  if (code === 1009) rejectedLength = longest.length;
-  const error = code === 1009 ? TOO_LONG : 'The connection was lost before the server confirmed this.';
+  if (error === TOO_LONG) rejectedLength = longest.length;
   for (const command of commands) {
     if (command.entry) log.removePending(command.entry);
     if (command.draft === longest.draft) refuse(command, error);
@@ -198,10 +233,10 @@ function onClose(code) {
   }
 }
 
-function senderLabel({ type, from, to }, mention = false) {
-  if (type === 'whisper') return from === ownName ? `You whisper to ${to}` : `${from} whispers to you`;
+function senderLabel({ type, from, to }, own, mention = false) {
+  if (type === 'whisper') return own ? `You whisper to ${to}` : `${from} whispers to you`;
   if (type === 'action') return from;
-  if (from === ownName) return 'You';
+  if (own) return 'You';
   return mention ? `${from} mentions you` : from;
 }
 
@@ -227,11 +262,19 @@ function retryName() {
   sendCommand({ type: 'rename', name: requestedName });
 }
 
-connection.start({
+const chat = {
+  path: room.path,
+  place: place.query,
   requestedName: () => requestedName,
   onEvent,
   onClose,
   onLost: () => log.appendNotice('Connection lost.'),
-  onRefused: log.appendNotice,
+  onRefused: (reason) => log.appendNotice(room.name === '' ? reason : `${reason} Or it has no place for another room.`),
   probe: () => sendCommand({ type: 'who' }),
-});
+};
+
+if (room.isValid) connection.start(chat);
+else {
+  connection.showInvalidRoom();
+  log.appendNotice(room.refuseName());
+}

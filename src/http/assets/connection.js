@@ -18,8 +18,8 @@ const REFUSED =
 const statusText = document.getElementById('status');
 const reconnectButton = document.getElementById('reconnect');
 
-// The functions of the chat: `requestedName`, `onEvent`, `onClose` (for every connection that ends), `onLost` (for one
-// that was welcomed), `onRefused`, and `probe`.
+// The `path` of the WebSocket and the functions of the chat: `requestedName`, `place` (further parameters of the URL),
+// `onEvent`, `onClose` (for every connection that ends), `onLost` (for one that was welcomed), `onRefused`, and `probe`.
 let chat = null;
 let socket = null;
 let welcomedAt = 0; // Time of this connection's `welcome` event. 0: not received yet.
@@ -28,6 +28,11 @@ let refusals = 0; // Failed attempts in a row at which the server was healthy.
 let reconnectTimer = 0;
 let receivedSinceCheck = false; // An event arrived since the last liveness check.
 let probing = false; // The last liveness check sent a `who` command.
+
+// Shows that the page does not connect, because its address names a room that cannot exist.
+export function showInvalidRoom() {
+  setStatus('invalid-room', 'Not connected');
+}
 
 // Connects, and reconnects until `leave` is called.
 export function start(callbacks) {
@@ -54,10 +59,11 @@ export function leave() {
 function connect() {
   clearTimeout(reconnectTimer);
   closeSocket();
-  const url = new URL('chat', location.href);
+  const url = new URL(chat.path, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   const name = chat.requestedName();
   if (name) url.searchParams.set('name', name);
+  for (const [key, value] of Object.entries(chat.place())) url.searchParams.set(key, value);
   socket = new WebSocket(url, secret.subprotocols());
   socket.onmessage = (message) => onEvent(JSON.parse(message.data));
   socket.onclose = (close) => onClose(close.code);

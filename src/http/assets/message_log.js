@@ -3,6 +3,7 @@
 
 import { dayElement, entryElement } from './log_entry.js';
 import { Presence } from './presence.js';
+import { title } from './room.js';
 
 // Bounds of the document, so that memory does not grow with the length of the chat. The second bound counts characters,
 // because a single message can have 65536 of them.
@@ -21,7 +22,6 @@ const HIDDEN_RENDER_INTERVAL = 250;
 const log = document.getElementById('log');
 const pendingList = document.getElementById('pending'); // The last child of the log.
 const unseenButton = document.getElementById('unseen');
-const title = document.title;
 
 let queue = []; // Entries to render.
 let pending = []; // Entries of messages that the server has not confirmed yet.
@@ -37,9 +37,11 @@ let keptScrollTop = -1; // The scroll position that kept this text in its place.
 let unseen = 0; // Messages below the visible part of the list.
 let unread = 0; // Messages since the page was hidden.
 
-// Appends a message, an action or a whisper. `label` is the sender as shown to the user. `flags` are `own` and `mention`.
+// Appends a message, an action or a whisper. `label` is the sender as shown to the user. `flags` are `own`, `mention`, and
+// `history` for messages from before the page was opened, which do not count as new.
 export function appendMessage({ type, from, text, time = Date.now() }, label, flags) {
   enqueue({ type, from, text, time, label, ...flags });
+  if (flags.history) return;
   queuedMessages += 1;
   if (document.hidden) {
     unread += 1;
@@ -109,6 +111,8 @@ function scheduleRender() {
 function render() {
   renderScheduled = false;
   updatePresence();
+  // Screen readers would read the whole history aloud.
+  log.ariaLive = queue.some((entry) => entry.history) ? 'off' : 'polite';
   const batch = document.createDocumentFragment();
   for (const entry of queue.slice(-MAX_ENTRIES)) appendEntry(batch, entry);
   queue = [];

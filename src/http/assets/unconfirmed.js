@@ -2,6 +2,7 @@
 // with the event that the command caused, so an answer belongs to the first of them.
 
 let commands = [];
+let doubtful = []; // Commands of lost connections. The server can have received them.
 
 export function add(command) {
   commands.push(command);
@@ -21,4 +22,31 @@ export function takeAnswered({ type, from }, ownName) {
     while (commands[0].type === 'line') commands.shift();
   }
   return commands.shift();
+}
+
+// ---- Commands of lost connections ----
+
+// Keeps commands until the messages that the page missed tell which of them have arrived.
+export function addDoubtful(lost) {
+  doubtful.push(...lost);
+}
+
+// Removes and returns all of them, because the page has received what it missed.
+export function takeDoubtful() {
+  return doubtful.splice(0);
+}
+
+// Removes and returns the command that a missed message shows to have arrived, if there is one.
+export function takeArrived({ type, from, text }) {
+  // A rename among them can have succeeded before a message was sent.
+  const names = doubtful.filter((command) => command.type === 'rename').map(({ name }) => name);
+  const index = doubtful.findIndex(({ entry }) => {
+    return entry?.type === type && [entry.from, ...names].includes(from) && bare(entry.text) === bare(text);
+  });
+  return index === -1 ? undefined : doubtful.splice(index, 1)[0];
+}
+
+// Returns the text without the characters that the server can change: blanks, and characters that are invisible.
+function bare(text) {
+  return text.replace(/[\s\p{C}\p{M}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}]/gu, '');
 }
