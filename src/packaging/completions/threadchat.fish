@@ -1,7 +1,7 @@
 # Made from --help by tests/packaging.rs.
 
 complete -c threadchat -f
-complete -c threadchat -l listen -x -d 'address to listen on'
+complete -c threadchat -l listen -x -d 'address and port to listen on, or unix:PATH'
 complete -c threadchat -l listen-backlog -x -d 'clients that wait to be accepted'
 complete -c threadchat -l max-connections -x -d 'WebSockets at a time'
 complete -c threadchat -l max-per-address -x -d 'WebSockets from one address, or one /64 of IPv6'
