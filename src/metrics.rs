@@ -5,35 +5,39 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The bounds of the sizes of batches in events. A batch has at most 1024.
-const BATCH_BOUNDS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1024.0];
+const BATCH_BOUNDS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1024];
 
-/// The bounds of delays in seconds.
-const DELAY_BOUNDS: [f64; 14] = [
-    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
+/// The bounds of delays in microseconds.
+const DELAY_BOUNDS: [u64; 14] = [
+    50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000,
 ];
 
 /// A number of events by a reason or status.
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
 
-/// A distribution of values.
+/// A distribution of values. Integers, because the code that formats floating-point numbers takes 15 KB.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Histogram {
-    bounds: &'static [f64],
+    bounds: &'static [u64],
+    /// The number of values in a unit of the text.
+    scale: u64,
     /// The number of values up to each bound and above the one before, and of those above all bounds.
     counts: Vec<u64>,
-    sum: f64,
+    sum: u64,
 }
 
 impl Histogram {
-    fn new(bounds: &'static [f64]) -> Histogram {
+    fn new(bounds: &'static [u64], scale: u64) -> Histogram {
         Histogram {
             bounds,
+            scale,
             counts: vec![0; bounds.len() + 1],
-            sum: 0.0,
+            sum: 0,
         }
     }
 
-    pub(crate) fn record(&mut self, value: f64) {
+    pub(crate) fn record(&mut self, value: u64) {
         let index = self.bounds.partition_point(|bound| *bound < value);
         self.counts[index] += 1;
         self.sum += value;
@@ -63,7 +67,7 @@ pub(crate) struct ChatMetrics {
     pub(crate) disconnects: Counts,
     /// The events in each batch.
     pub(crate) batches: Histogram,
-    /// The time of each message from the inbox to the sockets, in seconds.
+    /// The time of each message from the inbox to the sockets, in microseconds.
     pub(crate) delays: Histogram,
 }
 
@@ -76,8 +80,8 @@ impl Default for ChatMetrics {
             deliveries: 0,
             sent_bytes: 0,
             disconnects: Counts::new(),
-            batches: Histogram::new(&BATCH_BOUNDS),
-            delays: Histogram::new(&DELAY_BOUNDS),
+            batches: Histogram::new(&BATCH_BOUNDS, 1),
+            delays: Histogram::new(&DELAY_BOUNDS, 1_000_000),
         }
     }
 }
@@ -205,15 +209,30 @@ impl Exposition {
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.describe(name, "histogram", help);
         let mut total = 0;
-        let bounds = histogram.bounds.iter().map(f64::to_string);
+        let decimal = |value: u64| decimal(value, histogram.scale);
+        let bounds = histogram.bounds.iter().map(|bound| decimal(*bound));
         for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(&histogram.counts) {
             total += count;
             self.line(format_args!(
                 "threadchat_{name}_bucket{{le=\"{bound}\"}} {total}"
             ));
         }
-        self.line(format_args!("threadchat_{name}_sum {}", histogram.sum));
+        self.line(format_args!(
+            "threadchat_{name}_sum {}",
+            decimal(histogram.sum)
+        ));
         self.line(format_args!("threadchat_{name}_count {total}"));
+    }
+}
+
+/// Formats a value in units of `scale`, which is 1 or a million.
+fn decimal(value: u64, scale: u64) -> String {
+    let (whole, fraction) = (value / scale, value % scale);
+    match fraction {
+        0 => whole.to_string(),
+        _ => format!("{whole}.{fraction:06}")
+            .trim_end_matches('0')
+            .to_owned(),
     }
 }
 
@@ -223,8 +242,8 @@ mod tests {
 
     #[test]
     fn values_are_counted_up_to_their_bound() {
-        let mut histogram = Histogram::new(&[1.0, 2.0]);
-        for value in [0.5, 1.0, 1.5, 2.0, 9.0] {
+        let mut histogram = Histogram::new(&[1_000_000, 2_000_000], 1_000_000);
+        for value in [500_000, 1_000_000, 1_500_001, 2_000_000, 9_000_000] {
             histogram.record(value);
         }
         let mut text = Exposition(String::new());
@@ -237,7 +256,7 @@ mod tests {
                 "threadchat_x_bucket{le=\"1\"} 2",
                 "threadchat_x_bucket{le=\"2\"} 4",
                 "threadchat_x_bucket{le=\"+Inf\"} 5",
-                "threadchat_x_sum 14",
+                "threadchat_x_sum 14.000001",
                 "threadchat_x_count 5",
             ]
         );
@@ -251,11 +270,11 @@ mod tests {
             disconnects: [("shutdown", 3)].into(),
             ..ChatMetrics::default()
         };
-        one.batches.record(7.0);
+        one.batches.record(7);
         let mut sum = one.clone();
         sum.add(&one);
         assert_eq!((sum.clients, sum.received), (2, 4));
         assert_eq!(sum.disconnects["shutdown"], 6);
-        assert_eq!((sum.batches.counts[3], sum.batches.sum), (2, 14.0));
+        assert_eq!((sum.batches.counts[3], sum.batches.sum), (2, 14));
     }
 }

@@ -95,10 +95,11 @@ impl Dispatcher {
 
     fn count_batch(&mut self, events: usize) {
         if let Some(metrics) = &mut self.metrics {
-            metrics.batches.record(events as f64);
+            metrics.batches.record(events as u64);
             let now = Instant::now();
             for received in self.received.drain(..) {
-                metrics.delays.record((now - received).as_secs_f64());
+                let delay = (now - received).as_micros();
+                metrics.delays.record(delay as u64);
             }
         }
     }
@@ -161,13 +162,9 @@ impl Dispatcher {
                 }
             }
             Event::Disconnected { id, reason, close } => self.on_disconnected(id, reason, close),
-            Event::HealthCheck(reply) => {
+            Event::Report(reply) => {
                 // The requester may have timed out.
-                let _ = reply.try_send(());
-            }
-            Event::Metrics(reply) => {
-                // The requester may have timed out.
-                let _ = reply.try_send(self.report().unwrap_or_default());
+                let _ = reply.try_send(self.report());
             }
             Event::Shutdown => self.on_shutdown(),
         }

@@ -33,10 +33,9 @@ pub(crate) enum Event {
         /// The Close to send. The dispatcher sends it, because only the dispatcher knows the messages that must precede it.
         close: Option<Bytes>,
     },
-    /// A health check. The dispatcher replies on this channel, which must have capacity.
-    HealthCheck(Sender<()>),
-    /// A question for what the dispatcher has counted. The dispatcher replies on this channel, which must have capacity.
-    Metrics(Sender<ChatMetrics>),
+    /// A question for what the dispatcher has counted, `None` if nothing is counted, or whether it responds at all. It replies
+    /// on this channel, which must have capacity.
+    Report(Sender<Option<ChatMetrics>>),
     /// Closes all current and later connections.
     Shutdown,
 }

@@ -193,27 +193,27 @@ impl Rooms {
 
     /// Returns whether the dispatchers of all rooms process their inboxes. Waits as [`ask`](Self::ask) does.
     pub(crate) fn respond(&self) -> bool {
-        self.ask(Event::HealthCheck).is_some()
+        self.ask().is_some()
     }
 
     /// Returns the number of rooms, and what their dispatchers and those of ended rooms have counted. Waits as
     /// [`ask`](Self::ask) does. Returns `None` if a dispatcher does not reply.
     pub(crate) fn metrics(&self) -> Option<(usize, ChatMetrics)> {
-        let reports = self.ask(Event::Metrics)?;
+        let reports = self.ask()?;
         let mut sum = lock(&self.0.ended).clone();
-        reports.iter().for_each(|report| sum.add(report));
+        reports.iter().flatten().for_each(|report| sum.add(report));
         Some((reports.len(), sum))
     }
 
     /// Asks every dispatcher and returns the replies. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inboxes, and again
     /// for the replies. Returns `None` if one is missing.
-    fn ask<T>(&self, question: impl Fn(Sender<T>) -> Event) -> Option<Vec<T>> {
+    fn ask(&self) -> Option<Vec<Option<ChatMetrics>>> {
         let inboxes = self.inboxes(&self.others());
         let (reply, replies) = bounded(inboxes.len());
         let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
         for inbox in &inboxes {
             inbox
-                .send_deadline(question(reply.clone()), deadline)
+                .send_deadline(Event::Report(reply.clone()), deadline)
                 .ok()?;
         }
         let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
