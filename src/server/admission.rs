@@ -142,8 +142,11 @@ impl Admission {
 
     /// Admits further clients with TLS, if there is a certificate.
     #[cfg(feature = "tls")]
-    pub(super) fn set_certificate(&mut self, certificate: Option<Certificate>) {
-        self.certificate = certificate;
+    pub(super) fn with_certificate(self, certificate: Option<Certificate>) -> Admission {
+        Admission {
+            certificate,
+            ..self
+        }
     }
 
     /// Starts the thread of a client's handshake. If too many handshakes are pending, one is evicted: the oldest of the

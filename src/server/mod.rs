@@ -210,9 +210,9 @@ impl Server {
         let (rooms, dispatchers) =
             Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
         self.health.set_rooms(&rooms);
-        let mut admission = Admission::new(self.config, rooms.clone(), self.secret);
+        let admission = Admission::new(self.config, rooms.clone(), self.secret);
         #[cfg(feature = "tls")]
-        admission.set_certificate(self.certificate);
+        let admission = admission.with_certificate(self.certificate);
         let admission = Mutex::new(admission);
         let accepted = acceptor::run(&self.listeners, &admission, &self.shutdown);
         drop(self.listeners);
