@@ -1,4 +1,4 @@
-//! Connects a client through a TLS reverse proxy: nginx with the configuration from operations.md.
+//! Connects a client through a TLS reverse proxy, by TCP and by a Unix socket: nginx with the configurations from operations.md.
 //!
 //! Without nginx and openssl the test reports that it was skipped, and passes, unless CI is set.
 
@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -22,8 +23,10 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start(server: &str) -> Nginx {
-        let folder = std::env::temp_dir().join(format!("threadchat-nginx-{}", std::process::id()));
+    /// Starts nginx in front of the server at this URL.
+    fn start(name: &str, server: &str) -> Nginx {
+        let folder =
+            std::env::temp_dir().join(format!("threadchat-nginx-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("the temporary folder is writable");
         certificate(&folder);
         let port = {
@@ -35,7 +38,7 @@ impl Nginx {
             ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
             ("/etc/ssl/certs/chat.example.pem", path("pem")),
             ("/etc/ssl/private/chat.example.key", path("key")),
-            ("127.0.0.1:8080", server.to_owned()),
+            ("http://127.0.0.1:8080", server.to_owned()),
         ];
         let block = site
             .iter()
@@ -164,32 +167,32 @@ fn text(socket: &mut WebSocket<Tls>) -> String {
     }
 }
 
-#[test]
-fn client_chats_over_wss_through_nginx() {
-    let _watchdog = watchdog(120);
-    let installed = |program: &str| {
-        Command::new(program)
-            .arg("-v")
-            .stderr(Stdio::null())
-            .status()
-            .is_ok()
+/// Returns whether nginx and openssl are installed.
+fn tools_are_installed() -> bool {
+    let runs = |program: &str, arg: &str| {
+        let mut command = Command::new(program);
+        command.arg(arg).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok()
     };
-    if !installed("nginx")
-        || Command::new("openssl")
-            .arg("version")
-            .stdout(Stdio::null())
-            .status()
-            .is_err()
-    {
+    let installed = runs("nginx", "-v") && runs("openssl", "version");
+    if !installed {
         assert!(
             std::env::var_os("CI").is_none(),
             "CI needs nginx and openssl"
         );
         println!("skipped: nginx or openssl is not installed");
+    }
+    installed
+}
+
+#[test]
+fn client_chats_over_wss_through_nginx() {
+    let _watchdog = watchdog(120);
+    if !tools_are_installed() {
         return;
     }
     let server = ServerProcess::start(&[]);
-    let nginx = Nginx::start(&server.address.to_string());
+    let nginx = Nginx::start("tcp", &format!("http://{}", server.address));
     let (mut wss, _) = tungstenite::client(
         "wss://chat.example/chat?name=alice",
         Tls::connect(nginx.port),
@@ -223,4 +226,41 @@ fn client_chats_over_wss_through_nginx() {
         direct.send_text("/who");
         direct.recv_text() == "* 1 user here: user1."
     });
+}
+
+#[test]
+fn nginx_passes_clients_and_their_addresses_to_a_unix_socket() {
+    let _watchdog = watchdog(120);
+    if !tools_are_installed() {
+        return;
+    }
+    let path = std::env::temp_dir().join(format!("threadchat-proxy-{}", std::process::id()));
+    let listen = format!("unix:{}", path.display());
+    let mut server = ServerProcess::start_anywhere(&[
+        "--listen",
+        &listen,
+        "--trusted-proxy",
+        "unix",
+        "--log-level",
+        "debug",
+    ]);
+    // In place of a group for the user of nginx.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
+    let line = OPERATIONS.blocks("nginx")[1].trim();
+    let target = line.strip_prefix("proxy_pass ").expect("a proxy_pass");
+    let target = target.trim_end_matches(';');
+    let documented = "/run/threadchat/chat.sock";
+    assert!(target.contains(documented), "{target}");
+    let nginx = Nginx::start(
+        "unix",
+        &target.replace(documented, path.to_str().expect("ASCII")),
+    );
+    let url = "wss://chat.example/chat?name=alice";
+    let (mut wss, _) =
+        tungstenite::client(url, Tls::connect(nginx.port)).expect("the handshake succeeds");
+    assert_eq!(text(&mut wss), "You are connected! There are 1 users here.");
+    server.wait_for_log("alice joined from 127.0.0.1 (1 users)");
+    wss.close(None).expect("the connection is open");
+    while wss.read().is_ok() {}
+    server.wait_for_log("alice left from 127.0.0.1: closed by the client");
 }
