@@ -188,17 +188,24 @@ fn the_file_goes_with_a_server_that_is_dropped() {
 }
 
 #[test]
-fn the_clients_of_unix_sockets_are_one_address_without_a_limit_of_joins() {
+fn the_clients_of_unix_sockets_are_one_address() {
     let _watchdog = watchdog(60);
     let folder = Folder::new("limit");
     let server = ServerProcess::start(&[&folder.listen(), "--max-per-address=2"]);
-    for _ in 0..150 {
-        Client::join_unix(&folder.socket()).close();
-    }
     let _two = [(); 2].map(|()| Client::join_unix(&folder.socket()));
     let refused = get(&folder.socket(), &raw::handshake("/chat", ""));
     assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
     Client::join(server.address).close();
+}
+
+#[test]
+fn the_clients_of_unix_sockets_have_no_limit_of_joins() {
+    let _watchdog = watchdog(60);
+    let folder = Folder::new("joins");
+    let _server = ServerProcess::start_anywhere(&[&folder.listen()]);
+    for _ in 0..150 {
+        Client::join_unix(&folder.socket()).close();
+    }
 }
 
 #[test]
@@ -285,4 +292,21 @@ fn a_server_started_by_a_dead_listener_replaces_its_file() {
         UnixStream::connect(folder.socket()).is_ok()
     });
     drop(server);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_certificate_is_for_tcp_only() {
+    let _watchdog = watchdog(60);
+    let folder = Folder::new("tls");
+    let certificates = support::certificates::Certificates::new();
+    let tls = certificates.args();
+    let mut args: Vec<&str> = tls.iter().map(String::as_str).collect();
+    let listen = folder.listen();
+    args.push(&listen);
+    let server = ServerProcess::start(&args);
+    Client::join_unix(&folder.socket()).close();
+    let mut plain = RawClient::connect(server.address);
+    plain.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(plain.head().starts_with("HTTP/1.1 308 "));
 }
