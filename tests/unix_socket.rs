@@ -40,9 +40,10 @@ impl Drop for Folder {
     }
 }
 
-/// Runs a server that does not start. Returns its message.
+/// Runs a server that does not start, and ends it if it does. Returns its message.
 fn failure(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_threadchat"))
+    let output = Command::new("timeout")
+        .args(["20", env!("CARGO_BIN_EXE_threadchat")])
         .args(args)
         .output()
         .expect("the server's program runs");
