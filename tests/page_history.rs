@@ -239,14 +239,17 @@ fn unconfirmed_messages_that_arrived_are_confirmed_and_others_come_back() {
     cut(&mut page, &line);
     // Nobody knows yet what has arrived.
     page.wait_until("document.querySelectorAll('#log .pending').length === 5");
-    // Another user takes the name and says the same as a message that was lost.
+    // Another user has the name for a while.
     bob.send_text("meanwhile");
     bob.recv_text();
     support::eventually("the name is free", || {
         bob.send_text("/nick alice");
         bob.recv_text().ends_with("is now alice.")
     });
-    bob.send_text("hello, alice here");
+    for text in ["hello, alice here", "/nick bob"] {
+        bob.send_text(text);
+        bob.recv_text();
+    }
     page.value("JSON.parse = parseJson; WebSocket.prototype.send = send");
     reconnect(&mut page);
     wait_for_greetings(&mut page, 2);
@@ -273,7 +276,7 @@ fn unconfirmed_messages_that_arrived_are_confirmed_and_others_come_back() {
             "hello, alice here"
         ]
     );
-    assert!(shown[5].starts_with("Reconnected as user"), "{shown:?}");
+    assert!(shown[5].starts_with("Reconnected as alice."), "{shown:?}");
     assert_eq!(shown[6..], ["lost"]);
 }
 
