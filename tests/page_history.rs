@@ -246,7 +246,7 @@ fn unconfirmed_messages_that_arrived_are_confirmed_and_others_come_back() {
         bob.send_text("/nick alice");
         bob.recv_text().ends_with("is now alice.")
     });
-    for text in ["hello, alice here", "/nick bob"] {
+    for text in ["not hers", "/nick bob"] {
         bob.send_text(text);
         bob.recv_text();
     }
@@ -262,7 +262,7 @@ fn unconfirmed_messages_that_arrived_are_confirmed_and_others_come_back() {
     page.wait_for_entry("message.own", "You it   arrived");
     page.wait_for_entry("message.own", "You and so did this");
     page.wait_for_entry("action.own", "alice waves");
-    page.wait_for_entry("message:not(.own)", "alice hello, alice here");
+    page.wait_for_entry("message:not(.own)", "alice not hers");
     let shown = entries(&mut page);
     let from = shown.iter().position(|text| text == "Connection lost.");
     let shown = &shown[from.expect("the page says so") + 1..];
@@ -273,7 +273,7 @@ fn unconfirmed_messages_that_arrived_are_confirmed_and_others_come_back() {
             "and so did this",
             "waves",
             "meanwhile",
-            "hello, alice here"
+            "not hers"
         ]
     );
     assert!(shown[5].starts_with("Reconnected as alice."), "{shown:?}");
