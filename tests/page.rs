@@ -11,6 +11,7 @@ const FILES: [(&str, &str); 20] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
     ("/messages.css", "text/css"),
+    ("/room.css", "text/css"),
     ("/chat.js", "text/javascript"),
     ("/commands.js", "text/javascript"),
     ("/composer.js", "text/javascript"),

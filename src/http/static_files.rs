@@ -22,6 +22,7 @@ pub(super) fn serve(request: &Request) -> Option<HttpResponse> {
         "/" => ("text/html", include_str!("assets/index.html")),
         "/chat.css" => ("text/css", include_str!("assets/chat.css")),
         "/messages.css" => ("text/css", include_str!("assets/messages.css")),
+        "/room.css" => ("text/css", include_str!("assets/room.css")),
         "/chat.js" => (JAVASCRIPT, include_str!("assets/chat.js")),
         "/commands.js" => (JAVASCRIPT, include_str!("assets/commands.js")),
         "/composer.js" => (JAVASCRIPT, include_str!("assets/composer.js")),
