@@ -122,7 +122,7 @@ fn names_of_any_script_are_requested_completed_and_mentioned() {
     terminal.type_in("/me waves\r");
     terminal.wait_for("[Zoë]\x1b[0m waves");
     assert_eq!(recv_text_from(&mut client, "[Zoë]"), "[Zoë] waves");
-    terminal.type_in(&format!("/w jÜ{TAB}psst\r"));
+    terminal.type_in(&format!("/w JU\u{308}{TAB}psst\r"));
     assert_eq!(
         recv_text_from(&mut client, "[Zoë whispers]"),
         "[Zoë whispers]: psst"
