@@ -52,13 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Handles one event after the other. It owns the list, so it needs no lock; it never waits except for the next event.
+/// Handles one event after the other. It owns the list, so the list needs no lock. It waits for nothing but
+/// the next event: not even for a terminal, so the other threads print.
 fn dispatch(inbox: &Receiver<Event>) {
     let mut queues: BTreeMap<usize, Sender<Message>> = BTreeMap::new();
     for event in inbox {
         match event {
             Event::Joined(id, queue) => {
-                println!("Adding user{id}!");
                 queues.insert(id, queue);
                 let users = queues.len();
                 let greeting = format!("You are connected! There are {users} users here.");
@@ -72,10 +72,7 @@ fn dispatch(inbox: &Receiver<Event>) {
             }
             Event::Received(id, Message::Close(frame)) => send(&queues, id, Message::Close(frame)),
             Event::Received(..) => {}
-            Event::Left(id) => {
-                println!("Removing user{id}!");
-                queues.remove(&id);
-            }
+            Event::Left(id) => _ = queues.remove(&id),
         }
     }
 }
@@ -105,12 +102,13 @@ fn serve(stream: TcpStream, events: &Sender<Event>) -> Result<(), Box<dyn Error>
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let (queue, messages) = unbounded();
     thread::spawn(move || write(writer, &messages));
+    println!("Adding user{id}!");
     events.send(Event::Joined(id, queue))?;
     while let Ok(message) = reader.read() {
         events.send(Event::Received(id, message))?;
     }
-    events.send(Event::Left(id))?;
-    Ok(())
+    println!("Removing user{id}!");
+    Ok(events.send(Event::Left(id))?)
 }
 
 /// Writes the messages of one client's queue, until the dispatcher drops the queue's other end, or a write fails.
