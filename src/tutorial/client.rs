@@ -37,13 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let answers = Arc::clone(&writer);
     let printer = thread::spawn(move || print_messages(&mut reader, &answers));
     if let Err(error) = send_lines(&writer) {
-        println!("Error while sending: {error}");
+        eprintln!("Error while sending: {error}");
     }
-    // The server answers the Close, and with that the printer ends.
-    let closed = writer.lock().unwrap().close(None);
-    if closed.is_err() || printer.join().is_err() {
-        println!("The connection is lost.");
-    }
+    // The server answers the Close, and with that the printer ends. If the connection has ended already, so has the printer.
+    let _ = writer.lock().unwrap().close(None);
+    let _ = printer.join();
     println!("Connection closed. Goodbye!");
     Ok(())
 }
@@ -79,7 +77,7 @@ fn print_messages(reader: &mut WebSocket<Socket>, writer: &Writer) {
     };
     // A server that closes the connection without a Close, or resets it.
     if !matches!(error, tungstenite::Error::ConnectionClosed) {
-        println!("Error while receiving: {error}");
+        eprintln!("Error while receiving: {error}");
     }
     // Sending fails from now on.
     let _ = reader.get_ref().stream.shutdown(Shutdown::Both);
