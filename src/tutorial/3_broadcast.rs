@@ -3,7 +3,8 @@
 //! - Adds: two WebSockets for each connection: one to read from, which has no lock, and one to write to, in the list.
 //! - Breaks: the sender's thread writes to everybody, and holds the list. A client that does not read what it is sent
 //!   stops that thread, and then all others.
-//! - See it break: stop a client with Ctrl-Z, then `yes $(seq 200) | cargo run -q --example client` in another terminal.
+//! - See it break: stop a client with Ctrl-Z, then talk without an end in another terminal:
+//!   `while sleep 0.01; do echo $(seq 10000); done | cargo run -q --example client > /dev/null`.
 //! - Next: `4_names.rs` limits the time of a write, and gives up the lock of the list.
 
 #![forbid(unsafe_code)]

@@ -4,7 +4,8 @@
 //!   client instead of one for all, and a limit to the time of a write.
 //! - Breaks: if two users speak at once, some see one of them first, and some the other. And the error of a client that
 //!   does not read ends the connection of the user who spoke.
-//! - See it break: stop a client with Ctrl-Z, then `yes $(seq 200) | cargo run -q --example client` in another terminal.
+//! - See it break: stop a client with Ctrl-Z, then talk without an end in another terminal:
+//!   `while sleep 0.01; do echo $(seq 10000); done | cargo run -q --example client > /dev/null`.
 //! - Next: `5_dispatcher.rs` leaves the list to one thread.
 
 #![forbid(unsafe_code)]

@@ -4,7 +4,8 @@
 //!   client a queue, and a writer thread that takes from it, so that the dispatcher never waits for a client.
 //! - Breaks: the queue of a client that does not read grows without bound, and a client that vanished without a word stays
 //!   in the list for ever.
-//! - See it break: stop a client with Ctrl-Z, then `yes $(seq 200) | cargo run -q --example client` in another terminal, and
+//! - See it break: stop a client with Ctrl-Z, then talk without an end in another terminal:
+//!   `while sleep 0.01; do echo $(seq 10000); done | cargo run -q --example client > /dev/null`, and
 //!   look at the memory with `grep VmRSS /proc/$(pgrep -x 5_dispatcher)/status`.
 //! - Next: `6_bounded.rs` limits what each client can take.
 
