@@ -5,6 +5,7 @@ mod support;
 mod tutorial;
 
 use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,14 @@ fn serves_a_second_client(step: &str) -> bool {
     assert!(first.recv_text().starts_with("You are connected!"));
     let mut second = RawClient::connect(step.address);
     second.send(raw::handshake("/chat", "").as_bytes());
-    let in_time = |limit| second.socket.set_read_timeout(Some(limit));
-    in_time(PATIENCE).expect("the timeout is not zero");
+    let wait_at_most = |socket: &TcpStream, limit| {
+        let set = socket.set_read_timeout(Some(limit));
+        set.expect("the timeout is not zero");
+    };
+    wait_at_most(&second.socket, PATIENCE);
     let greeted = second.socket.peek(&mut [0]);
     first.close();
-    second
-        .socket
-        .set_read_timeout(Some(TIMEOUT))
-        .expect("the timeout is not zero");
+    wait_at_most(&second.socket, TIMEOUT);
     assert!(second.head().starts_with("HTTP/1.1 101 "));
     match greeted {
         Ok(length) => length > 0,

@@ -17,9 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
-    for stream in listener.incoming() {
+    // `flatten` skips errors: a client can leave before it is accepted.
+    for stream in listener.incoming().flatten() {
         // The next client waits here in the system's queue. Its TCP connection is open, but nothing answers its handshake.
-        if let Err(error) = serve(stream?) {
+        if let Err(error) = serve(stream) {
             println!("{error}");
         }
     }

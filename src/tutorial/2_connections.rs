@@ -30,8 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connections = Connections::default();
     let announcer = Arc::clone(&connections);
     thread::spawn(move || announce(&announcer));
-    for stream in listener.incoming() {
-        let stream = stream?;
+    for stream in listener.incoming().flatten() {
         let connections = Arc::clone(&connections);
         thread::spawn(move || {
             if let Err(error) = serve(stream, &connections) {

@@ -37,8 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let _ = broadcast(&announcer, &Message::text(line));
         }
     });
-    for stream in listener.incoming() {
-        let stream = stream?;
+    for stream in listener.incoming().flatten() {
         let connections = Arc::clone(&connections);
         thread::spawn(move || {
             if let Err(error) = serve(stream, &connections) {

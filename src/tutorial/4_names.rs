@@ -39,8 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let connections = Connections::default();
-    for stream in listener.incoming() {
-        let stream = stream?;
+    for stream in listener.incoming().flatten() {
         let connections = Arc::clone(&connections);
         thread::spawn(move || {
             if let Err(error) = serve(stream, &connections) {

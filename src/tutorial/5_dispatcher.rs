@@ -41,8 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let (events, inbox) = bounded(MAX_EVENTS);
     thread::spawn(move || dispatch(&inbox));
-    for stream in listener.incoming() {
-        let stream = stream?;
+    for stream in listener.incoming().flatten() {
         let events = events.clone();
         thread::spawn(move || {
             if let Err(error) = serve(stream, &events) {

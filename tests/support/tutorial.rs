@@ -16,7 +16,7 @@ use super::support::cases::TEXT;
 use super::support::{Client, TIMEOUT, eventually, raw};
 
 /// How long a test waits for something that does not happen. A step that fails fails for ever, so this need not be long.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Returns the program of an example, which cargo builds before it runs all tests.
 pub fn example(name: &str) -> PathBuf {
