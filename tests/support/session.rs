@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::support::{TIMEOUT, eventually};
+use super::support::{TIMEOUT, eventually, server_process};
 use super::tutorial::example;
 
 /// How long a window has to be silent where a session says that nothing is printed.
@@ -38,6 +38,7 @@ impl Window {
             .process_group(0)
             .spawn()
             .expect("the shell starts");
+        server_process::register(&shell);
         let (sender, output) = mpsc::channel();
         forward(shell.stdout.take().expect("stdout is piped"), &sender);
         forward(shell.stderr.take().expect("stderr is piped"), &sender);
@@ -56,6 +57,7 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
+        server_process::unregister(&self.shell);
         self.signal(Signal::KILL);
         let _ = self.shell.wait();
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 
 use super::support::cases::TEXT;
-use super::support::{Client, TIMEOUT, eventually, raw};
+use super::support::{Client, TIMEOUT, eventually, raw, server_process};
 
 /// How long a test waits for something that does not happen. A step that fails fails for ever, so this need not be long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +42,7 @@ impl Step {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the step starts");
+        server_process::register(&child);
         let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let (sender, output) = mpsc::channel();
         // Sending fails when the test has ended.
@@ -95,6 +96,7 @@ impl Step {
 
 impl Drop for Step {
     fn drop(&mut self) {
+        server_process::unregister(&self.child);
         // The step can have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
