@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Client, RawClient, TIMEOUT, raw, watchdog};
+use support::{Client, RawClient, TIMEOUT, eventually, raw, watchdog};
 use tungstenite::Error;
 use tutorial::{PATIENCE, Step, Talker};
 
@@ -51,6 +51,8 @@ fn announces_to_a_silent_client(step: &str) -> bool {
     let mut client = Client::connect(step.address, "/chat");
     assert_eq!(client.recv_text(), "You are connected!");
     assert_eq!(step.line(), "Adding user!");
+    // Between the greeting and the first read, the lock of step 2 is free.
+    eventually("the client's thread reads", || step.is_idle());
     step.type_in("lunch is ready");
     let timeout = client.socket.get_ref().set_read_timeout(Some(PATIENCE));
     timeout.expect("the timeout is not zero");

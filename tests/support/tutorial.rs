@@ -83,6 +83,11 @@ impl Step {
         self.child.id()
     }
 
+    /// Returns whether all threads wait for something.
+    pub fn is_idle(&self) -> bool {
+        statuses(self.id()).all(|status| status.contains("\nState:\tS"))
+    }
+
     pub fn is_running(&mut self) -> bool {
         let status = self.child.try_wait().expect("the step is a child process");
         status.is_none()
@@ -103,15 +108,19 @@ impl Drop for Step {
     }
 }
 
-/// Returns the sum of a number in the status files of a process's threads.
-pub fn sum_of_threads(id: u32, key: &str) -> u64 {
+/// Returns the status files of a process's threads.
+fn statuses(id: u32) -> impl Iterator<Item = String> {
     let threads = fs::read_dir(format!("/proc/{id}/task")).expect("the process runs");
-    let status = |thread: io::Result<fs::DirEntry>| {
+    threads.map(|thread| {
         let path = thread.expect("the process runs").path().join("status");
         // A thread can have ended since the directory was read.
         fs::read_to_string(path).unwrap_or_default()
-    };
-    threads.map(|thread| number(&status(thread), key)).sum()
+    })
+}
+
+/// Returns the sum of a number in the status files of a process's threads.
+pub fn sum_of_threads(id: u32, key: &str) -> u64 {
+    statuses(id).map(|status| number(&status, key)).sum()
 }
 
 /// Returns the resident memory of a process in KiB.
