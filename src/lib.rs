@@ -26,6 +26,7 @@
 //! - `websocket`: RFC 6455 without I/O: frames, validation, reasons for a disconnect
 //! - [`text`]: texts and names; [`config`]: options and fixed limits; `metrics`: counters
 //! - `bin/threadchat`: the server as a program; `bin/threadchat-client`: the terminal client
+//! - `tutorial`: six small servers on the way to this one, as examples ([the chapter](docs::tutorial))
 //!
 //! # Embedding
 //!
@@ -68,7 +69,7 @@ pub use http::secret::SharedSecret;
 pub use net::certificate::{Certificate, CertificateError};
 pub use server::{HealthHandle, Server, ServerError, ShutdownHandle};
 
-/// The documents of the repository: the README and the files in `src/docs`.
+/// The documents of the repository: the README, the files in `src/docs`, and the tutorial.
 // Links between the documents lead to files. Each document includes links.md first, whose definitions of the same links
 // take precedence here and lead to these modules.
 pub mod docs {
@@ -91,4 +92,10 @@ pub mod docs {
     #[doc = include_str!("docs/links.md")]
     #[doc = include_str!("docs/benchmarks.md")]
     pub mod benchmarks {}
+
+    // The pictures as data, because rustdoc does not copy files.
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("tutorial/pictures.md")]
+    #[doc = include_str!("tutorial/README.md")]
+    pub mod tutorial {}
 }

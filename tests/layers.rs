@@ -33,7 +33,7 @@ fn modules() -> BTreeMap<String, String> {
             let path = entry.expect("the folder is readable").path();
             let name = path.strip_prefix(&src).expect("it is in src");
             let name = name.with_extension("").to_string_lossy().replace('/', "::");
-            let is_library = !["bin", "docs", "lib"].contains(&name.as_str());
+            let is_library = !["bin", "docs", "lib", "tutorial"].contains(&name.as_str());
             if path.is_dir() && is_library {
                 folders.push(path);
             } else if path.extension().is_some_and(|rs| rs == "rs") && is_library {

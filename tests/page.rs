@@ -7,7 +7,7 @@ use support::{Browser, Client, RawClient, TestServer, config, eventually, watchd
 use threadchat::Config;
 
 /// The files of the page and their media types.
-const FILES: [(&str, &str); 20] = [
+const FILES: [(&str, &str); 21] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
     ("/messages.css", "text/css"),

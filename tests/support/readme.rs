@@ -20,8 +20,12 @@ pub const BENCHMARKS: Document = Document {
     path: "src/docs/benchmarks.md",
     text: include_str!("../../src/docs/benchmarks.md"),
 };
+pub const TUTORIAL: Document = Document {
+    path: "src/tutorial/README.md",
+    text: include_str!("../../src/tutorial/README.md"),
+};
 
-pub const DOCUMENTS: [Document; 5] = [README, OPERATIONS, PROTOCOL, DESIGN, BENCHMARKS];
+pub const DOCUMENTS: [Document; 6] = [README, OPERATIONS, PROTOCOL, DESIGN, BENCHMARKS, TUTORIAL];
 
 pub struct Document {
     /// From the root of the repository.

@@ -47,10 +47,7 @@ impl ServerProcess {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server can be started");
-        RUNNING
-            .lock()
-            .expect("the lock is not poisoned")
-            .push(Pid::from_child(&child));
+        register(&child);
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (sender, log) = mpsc::channel();
         thread::spawn(move || {
@@ -170,6 +167,18 @@ impl ServerProcess {
 /// Servers that are running, for a watchdog to kill.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
+/// Adds a process to those that a watchdog kills.
+pub fn register(child: &Child) {
+    let mut running = RUNNING.lock().expect("the lock is not poisoned");
+    running.push(Pid::from_child(child));
+}
+
+/// Removes a process that is about to be waited for.
+pub fn unregister(child: &Child) {
+    let mut running = RUNNING.lock().expect("the lock is not poisoned");
+    running.retain(|pid| *pid != Pid::from_child(child));
+}
+
 /// Kills all running servers.
 pub fn kill_all() {
     for pid in RUNNING.lock().expect("the lock is not poisoned").iter() {
@@ -180,11 +189,7 @@ pub fn kill_all() {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        let pid = self.pid();
-        RUNNING
-            .lock()
-            .expect("the lock is not poisoned")
-            .retain(|running| *running != pid);
+        unregister(&self.child);
         // The server can have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -41,6 +42,17 @@ impl Terminal {
     }
 
     pub fn start_wide(args: &[&str], environment: &[(&str, &str)], columns: u16) -> Terminal {
+        let program = Path::new(env!("CARGO_BIN_EXE_threadchat-client"));
+        Terminal::start_program(program, args, environment, columns)
+    }
+
+    /// Starts another client.
+    pub fn start_program(
+        program: &Path,
+        args: &[&str],
+        environment: &[(&str, &str)],
+        columns: u16,
+    ) -> Terminal {
         let keys =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal is free");
         grantpt(&keys).expect("the pseudo-terminal is ours");
@@ -49,7 +61,7 @@ impl Terminal {
         let side: OwnedFd = side.expect("the other side opens");
         set_columns(&side, columns);
         let duplicate = || side.try_clone().expect("a descriptor is free");
-        let child = Command::new(env!("CARGO_BIN_EXE_threadchat-client"))
+        let child = Command::new(program)
             .args(args)
             .env_remove("NO_COLOR")
             .envs(environment.iter().copied())
