@@ -93,6 +93,10 @@ pub mod docs {
     #[doc = include_str!("docs/benchmarks.md")]
     pub mod benchmarks {}
 
+    #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/changelog.md")]
+    pub mod changelog {}
+
     // The pictures as data, because rustdoc does not copy files.
     #[doc = include_str!("docs/links.md")]
     #[doc = include_str!("tutorial/pictures.md")]

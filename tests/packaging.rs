@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use packaging::{Program, bash, fish, zsh};
-use support::watchdog;
+use support::{Client, ServerProcess, watchdog};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/packaging")
@@ -141,4 +141,34 @@ fn zsh_parses_the_completions() {
         text.contains("*--log-file[append the log to this file]:PATH:_files"),
         "{text}"
     );
+}
+
+/// What procd and UCI of OpenWrt offer to an init script: reads the configuration, and prints the command.
+const OPENWRT: &str = r#"
+value() { sed -n "s/^\toption $1 '\(.*\)'$/\1/p" openwrt/files/threadchat.config; }
+config_load() { :; }
+config_foreach() { "$1" main; }
+config_get() { eval "$1=\$(value $3)"; }
+config_get_bool() { eval "$1=\$(value $3)"; }
+config_list_foreach() { for item in $(sed -n "s/^\tlist $2 '\(.*\)'$/\1/p" openwrt/files/threadchat.config); do "$3" "$item" "$4"; done; }
+procd_open_instance() { :; }
+procd_close_instance() { :; }
+procd_set_param() { [ "$1" != command ] || printf '%s' "$2"; }
+procd_append_param() { shift; printf ' %s' "$@"; }
+"#;
+
+#[test]
+fn openwrt_starts_the_program_with_the_options_of_its_configuration() {
+    let _watchdog = watchdog(60);
+    let script = format!("{OPENWRT}. ./openwrt/files/threadchat.init; start_service");
+    let output = run("sh", &["-euc", &script]).expect("there is a shell");
+    let command = text(&output);
+    let args = command.strip_prefix("/usr/bin/threadchat --listen 0.0.0.0:8080 ");
+    let args = args.unwrap_or_else(|| panic!("{command}"));
+    assert!(
+        args.contains("--max-connections 50 --max-per-address 10 --max-rooms 4"),
+        "{args}"
+    );
+    let server = ServerProcess::start(&args.split(' ').collect::<Vec<_>>());
+    Client::join(server.address).close();
 }
