@@ -239,3 +239,20 @@ fn sighup_without_a_log_file_does_nothing() {
     assert_eq!(client.expect_close(), 1001);
     assert_eq!(server.wait().code(), Some(0));
 }
+
+#[test]
+fn renames_and_rooms_are_logged() {
+    let _watchdog = watchdog(60);
+    let mut server = ServerProcess::start(&[]);
+    let mut client = Client::connect(server.address, "/chat/lobby");
+    client.recv_text();
+    for name in ["ann", "Ann"] {
+        client.send_text(&format!("/nick {name}"));
+        client.recv_text();
+    }
+    client.close();
+    server.wait_for_log("room lobby: user0 joined from ");
+    server.wait_for_log("room lobby: user0 is now ann");
+    server.wait_for_log("room lobby: ann is now Ann");
+    server.wait_for_log("room lobby: Ann left from ");
+}
