@@ -125,36 +125,21 @@ fn a_message_goes_to_all_and_cannot_forge_a_line() {
         recorder.type_line(0, "one\n[user1]:\u{202e} two"),
         [(
             Recipients::All,
-            ServerEvent::Message {
-                from: "alice".into(),
-                text,
-                id: 1,
-                time: 7
-            }
+            Kind::Message.event("alice".into(), text, 1, 7)
         )]
     );
     assert_eq!(
         recorder.type_line(1, ""),
         [(
             Recipients::All,
-            ServerEvent::Message {
-                from: "bob".into(),
-                text: "".into(),
-                id: 2,
-                time: 7
-            }
+            Kind::Message.event("bob".into(), "".into(), 2, 7)
         )]
     );
     assert_eq!(
         recorder.type_line(1, "/me  waves\n"),
         [(
             Recipients::All,
-            ServerEvent::Action {
-                from: "bob".into(),
-                text: "waves ".into(),
-                id: 3,
-                time: 7
-            }
+            Kind::Action.event("bob".into(), "waves ".into(), 3, 7)
         )]
     );
     assert!(
