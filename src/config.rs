@@ -1,5 +1,7 @@
 //! The configuration of a server, and its fixed limits.
 
+#[cfg(feature = "cluster")]
+mod cluster_address;
 mod listen_address;
 mod secret;
 mod trusted_proxy;
@@ -11,6 +13,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "cluster")]
+pub use self::cluster_address::{ClusterAddress, RedisServer};
 pub use self::listen_address::ListenAddress;
 pub use self::secret::{Secret, SecretError};
 pub use self::trusted_proxy::{AddressRange, TrustedProxy};
@@ -153,6 +157,9 @@ pub struct Config {
     /// The certificate for TLS. `None`: no TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsFiles>,
+    /// The log that this node shares with others, so that they form one chat. `None`: this server is alone.
+    #[cfg(feature = "cluster")]
+    pub cluster: Option<ClusterAddress>,
 }
 
 /// The files of a certificate and its private key, both in PEM format.
@@ -185,6 +192,8 @@ impl Default for Config {
             trusted_proxy: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "cluster")]
+            cluster: None,
         }
     }
 }

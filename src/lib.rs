@@ -19,6 +19,7 @@
 //! - `server`: the threads and the rules between them; acceptor, admission, permits, shutdown
 //! - `http`: request heads within limits, routes, the handshake of a WebSocket, the chat page
 //! - `connection`: the life of one WebSocket on its own thread
+//! - `cluster`: one chat on several nodes, through a log that all of them share
 //! - `chat`: events, the dispatcher that owns the sessions, the room with its users and names
 //! - [`protocol`]: commands and events, in plain text and JSON
 //! - `outbound`: the outbound channel of a client, and the threads that write to its socket
@@ -52,6 +53,8 @@
 #![deny(missing_docs)]
 
 mod chat;
+#[cfg(feature = "cluster")]
+mod cluster;
 pub mod config;
 mod connection;
 mod http;
@@ -63,6 +66,8 @@ mod server;
 pub mod text;
 mod websocket;
 
+#[cfg(feature = "cluster")]
+pub use chat::replication::ClusterError;
 pub use config::{Config, ConfigError, Secret, SecretError};
 pub use http::secret::SharedSecret;
 #[cfg(feature = "tls")]

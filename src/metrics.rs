@@ -1,8 +1,14 @@
 //! What the server counts for `GET /metrics`, and Prometheus' text format for it. Plain data: each dispatcher counts for
 //! itself, and reports when it is asked, so that nothing is locked for a message.
 
+#[cfg(feature = "cluster")]
+mod cluster;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+#[cfg(feature = "cluster")]
+pub(crate) use self::cluster::ClusterMetrics;
 
 /// The bounds of the sizes of batches in events. A batch has at most 1024.
 const BATCH_BOUNDS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1024];
@@ -111,6 +117,9 @@ pub(crate) struct Report {
     pub(crate) writers: usize,
     /// The refused requests by status.
     pub(crate) rejected: Counts,
+    /// `None`: this server is alone.
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: Option<ClusterMetrics>,
 }
 
 impl Report {
@@ -121,6 +130,7 @@ impl Report {
             rooms,
             writers,
             rejected,
+            ..
         } = self;
         let mut text = Exposition(String::new());
         text.value("clients", "gauge", "Open WebSockets.", chat.clients);
@@ -173,6 +183,10 @@ impl Report {
             "Time of a message from a dispatcher's inbox to the sockets of all receivers.",
             &chat.delays,
         );
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            text.cluster(cluster);
+        }
         text.0
     }
 }

@@ -7,7 +7,11 @@ use std::path::Path;
 
 /// Each layer, and the layers that it is allowed to import.
 const LAYERS: &[(&str, &str)] = &[
-    ("server", "http connection chat outbound net config metrics"),
+    (
+        "server",
+        "cluster http connection chat outbound net config metrics",
+    ),
+    ("cluster", "chat protocol config text metrics"),
     ("http", "chat protocol net config text"),
     ("connection", "chat protocol outbound net websocket config"),
     (

@@ -10,8 +10,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::delivery::{Delivery, Recipients};
 use super::event::{ConnectionId, Endpoint, Event};
-use super::room::{self, Delivery, Recipients, Room};
+use super::room::{self, Room};
 use super::sessions::Sessions;
 use crate::config::{CLOSE_TIMEOUT, Config, MAX_BATCH_EVENTS};
 use crate::metrics::ChatMetrics;
@@ -25,11 +26,37 @@ use crate::websocket::frame;
 /// quarter less CPU time. Users do not notice the delay, and a chat without simultaneous messages never waits.
 const MAX_BATCH_LINGER: Duration = Duration::from_micros(200);
 
+/// The reason in the Close of a client whose node has lost its place among the others.
+const LOST: &str = "this server has lost its place among the others; connect again";
+
 /// The wait of a batch for each client: about the time that a write to it takes, which is what a larger batch saves.
 const BATCH_LINGER_PER_CLIENT: Duration = Duration::from_micros(6);
 
+/// The source of the order of a room's events, and of their times.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+enum Order {
+    /// The inbox and the clock.
+    Inbox,
+    /// A log that several nodes share, in an entry of this time in milliseconds since 1970.
+    Log(u64),
+    /// The same, between two entries: nothing changes the room. Who comes without an entry came too late, or too early.
+    BetweenEntries,
+}
+
+impl Order {
+    /// Returns the time of an event in milliseconds since 1970.
+    fn time(self) -> u64 {
+        match self {
+            Order::Log(time) => time,
+            Order::Inbox | Order::BetweenEntries => unix_millis(),
+        }
+    }
+}
+
 struct Dispatcher {
     room: Room,
+    order: Order,
     /// The beginning of each line of the log.
     log_prefix: String,
     sessions: Sessions,
@@ -49,6 +76,7 @@ pub(crate) fn run(inbox: &Receiver<Event>, room: Room, config: &Config) -> Optio
     let mut dispatcher = Dispatcher {
         log_prefix: room.log_prefix(),
         room,
+        order: Order::Inbox,
         sessions: Sessions::new(config.writers),
         metrics: config.metrics.then(ChatMetrics::default),
         received: Vec::new(),
@@ -167,6 +195,8 @@ impl Dispatcher {
                 let _ = reply.try_send(self.report());
             }
             Event::Shutdown => self.on_shutdown(),
+            #[cfg(feature = "cluster")]
+            Event::Replication(replication) => self.on_replication(replication),
         }
     }
 
@@ -179,14 +209,16 @@ impl Dispatcher {
         let outbound = response.outbound().clone();
         let peer = outbound.peer();
         self.sessions.insert(id, outbound, endpoint.dialect());
+        let is_refused = self.is_closing() && endpoint.dialect().is_some();
         match endpoint {
             Endpoint::Echo => {
                 response.write();
                 log::info!("echo client {peer} connected");
             }
-            Endpoint::Chat(_) if self.shutting_down => response.write(),
+            Endpoint::Chat(_) if is_refused => response.write(),
             Endpoint::Chat(request) => {
-                let deliveries = self.room.join(id, &request, peer.ip(), unix_millis());
+                let time = self.order.time();
+                let deliveries = self.room.join(id, &request, peer.ip(), time);
                 for delivery in &deliveries {
                     match delivery.recipients {
                         // The greeting follows the response in the same write.
@@ -208,17 +240,29 @@ impl Dispatcher {
         }
         if self.shutting_down {
             self.close(id, CloseCode::Away, "the server stops");
+        } else if is_refused {
+            self.close(id, CloseCode::Again, LOST);
+        }
+    }
+
+    /// Returns whether no user can join. A shared room takes everybody that its log brings.
+    fn is_closing(&self) -> bool {
+        match self.order {
+            Order::Inbox => self.shutting_down,
+            Order::Log(_) => false,
+            Order::BetweenEntries => true,
         }
     }
 
     fn on_command(&mut self, id: ConnectionId, command: ClientCommand<'_>) {
         // Commands that arrive after the Close would only delay the shutdown.
-        if self.shutting_down {
+        let order = self.order;
+        if self.shutting_down && matches!(order, Order::Inbox) {
             return;
         }
         let is_quit = matches!(command, ClientCommand::Quit);
         let quitting = self.room.name(id).filter(|_| is_quit).map(str::to_owned);
-        let mut deliveries = self.room.handle(id, command, unix_millis);
+        let mut deliveries = self.room.handle(id, command, || order.time());
         // Whispers of one client cannot fill the backlog of another. Messages to all can: `--rate-limit` is against that.
         if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
             && let Some(session) = self.sessions.get(receiver)
@@ -260,6 +304,9 @@ impl Dispatcher {
         if let Some(close) = close {
             session.outbound.close(close);
         }
+        if reason.is_too_slow() {
+            self.room.reserve_name(id, self.order.time());
+        }
         let reason = if self.shutting_down {
             DisconnectReason::ServerShutdown
         } else {
@@ -277,9 +324,6 @@ impl Dispatcher {
                 );
             }
             None => log::info!("{peer} disconnected: {reason}"),
-        }
-        if reason.is_too_slow() {
-            self.room.reserve_name(id, unix_millis());
         }
         deliver(&mut self.sessions, &self.room.leave(id));
     }
@@ -320,5 +364,7 @@ fn deliver(sessions: &mut Sessions, deliveries: &[Delivery<'_>]) {
     }
 }
 
+#[cfg(feature = "cluster")]
+mod replica;
 #[cfg(test)]
 mod tests;

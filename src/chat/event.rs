@@ -5,6 +5,8 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 use tungstenite::Bytes;
 
+#[cfg(feature = "cluster")]
+use super::replication::Replication;
 use crate::metrics::ChatMetrics;
 use crate::outbound::PendingResponse;
 use crate::protocol::{ClientCommand, Dialect};
@@ -38,6 +40,9 @@ pub(crate) enum Event {
     Report(Sender<Option<ChatMetrics>>),
     /// Closes all current and later connections.
     Shutdown,
+    /// What the log that several nodes share does to the room.
+    #[cfg(feature = "cluster")]
+    Replication(Replication),
 }
 
 /// The endpoint that a client connected to.

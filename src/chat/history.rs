@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+#[cfg(feature = "cluster")]
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::ServerEvent;
 
 /// The part of an entry's size that does not depend on its name and text: the fields in JSON and the frame's header, or
@@ -11,6 +14,7 @@ const ENTRY_OVERHEAD: usize = 160;
 
 /// The kinds of texts that are kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 pub(super) enum Kind {
     Message,
     Action,
@@ -33,6 +37,7 @@ impl Kind {
     }
 }
 
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 struct Entry {
     kind: Kind,
     from: Box<str>,
@@ -50,12 +55,15 @@ impl Entry {
 
 /// The last texts of a room. It numbers all of them, also if it keeps none.
 #[derive(Default)]
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 pub(super) struct History {
     /// The oldest first. Their ids have no gap, and the last one is `last_id`.
     entries: VecDeque<Entry>,
     /// The sum of the entries' sizes.
     size: usize,
+    #[cfg_attr(feature = "cluster", serde(skip))]
     max_entries: usize,
+    #[cfg_attr(feature = "cluster", serde(skip))]
     max_size: usize,
     last_id: u64,
 }
@@ -77,6 +85,19 @@ impl History {
             max_size,
             ..History::default()
         }
+    }
+
+    /// Sets the limits of a history that was read from a snapshot.
+    #[cfg(feature = "cluster")]
+    pub(super) fn set_limits(&mut self, max_entries: usize, max_size: usize) {
+        (self.max_entries, self.max_size) = (max_entries, max_size);
+        self.drop_oldest();
+    }
+
+    /// Removes all texts, and numbers the next one 1.
+    #[cfg(feature = "cluster")]
+    pub(super) fn clear(&mut self) {
+        *self = History::new(self.max_entries, self.max_size);
     }
 
     /// Returns the id of the newest text, 0 if there was none.

@@ -1,10 +1,15 @@
 //! The chat: a dispatcher thread for each room, which owns the room and its sessions.
 
+mod delivery;
+#[cfg(feature = "cluster")]
+pub(crate) mod digest;
 pub(crate) mod dispatcher;
 pub(crate) mod event;
 mod history;
+#[cfg(feature = "cluster")]
+pub(crate) mod replication;
 mod reservations;
-mod room;
+pub(crate) mod room;
 pub(crate) mod rooms;
 mod sessions;
 mod user_names;

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+#[cfg(feature = "cluster")]
+use serde::{Deserialize, Serialize};
+
 use crate::text::name_looks;
 
 /// The time for which the name of a user that was disconnected for being slow is reserved for its address. Otherwise a
@@ -17,6 +20,7 @@ const MAX_RESERVED_NAMES: usize = 1000;
 const MAX_RESERVED_PER_ADDRESS: usize = 10;
 
 /// A name that is reserved for an address, for a /64 of IPv6, or for the clients of Unix sockets.
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 struct Reservation {
     /// The looks of the name. Whatever shares one counts as the name.
     looks: Vec<String>,
@@ -27,6 +31,7 @@ struct Reservation {
 
 /// The reservations, the oldest first. All times are in milliseconds since 1970.
 #[derive(Default)]
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 pub(super) struct Reservations(VecDeque<Reservation>);
 
 impl Reservations {

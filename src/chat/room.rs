@@ -4,6 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+#[cfg(feature = "cluster")]
+use serde::{Deserialize, Serialize};
+
+use super::delivery::{Delivery, Recipients};
 use super::event::{ConnectionId, JoinRequest, Received};
 use super::history::{History, Kind, Missed};
 use super::reservations::Reservations;
@@ -22,48 +26,7 @@ const MAX_LISTED_NAMES: usize = 100;
 /// compared with names, which would take time.
 const MAX_SPELLING: usize = 16 * MAX_NAME_LEN;
 
-/// The users that receive an event.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Recipients {
-    All,
-    AllExcept(ConnectionId),
-    Only(ConnectionId),
-}
-
-/// An event and its recipients.
-#[derive(Debug, PartialEq)]
-pub(super) struct Delivery<'a> {
-    pub(super) recipients: Recipients,
-    pub(super) event: ServerEvent<'a>,
-}
-
-impl<'a> Delivery<'a> {
-    fn to_all(event: ServerEvent<'a>) -> Delivery<'a> {
-        Delivery {
-            recipients: Recipients::All,
-            event,
-        }
-    }
-
-    fn to_all_except(id: ConnectionId, event: ServerEvent<'a>) -> Delivery<'a> {
-        Delivery {
-            recipients: Recipients::AllExcept(id),
-            event,
-        }
-    }
-
-    fn to_only(id: ConnectionId, event: ServerEvent<'a>) -> Delivery<'a> {
-        Delivery {
-            recipients: Recipients::Only(id),
-            event,
-        }
-    }
-
-    fn error(id: ConnectionId, text: impl Into<Cow<'a, str>>) -> Delivery<'a> {
-        Delivery::to_only(id, ServerEvent::Error { text: text.into() })
-    }
-}
-
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 struct User {
     name: String,
     /// The address as which the user is counted.
@@ -72,6 +35,7 @@ struct User {
 
 /// The users and their names, and what was said. All times are in milliseconds since 1970.
 #[derive(Default)]
+#[cfg_attr(feature = "cluster", derive(Serialize, Deserialize))]
 pub(crate) struct Room {
     /// The name of the room, empty for `/chat`.
     name: String,
@@ -79,6 +43,7 @@ pub(crate) struct Room {
     epoch: u64,
     history: History,
     users: BTreeMap<ConnectionId, User>,
+    #[cfg_attr(feature = "cluster", serde(skip))]
     names: UserNames,
     /// The number in the next guest name. Numbers are never reused, so that a user is not taken for an earlier one.
     next_guest: u64,
@@ -102,6 +67,12 @@ impl Room {
             "" => String::new(),
             name => format!("room {name}: "),
         }
+    }
+
+    /// Returns the number of this life of the room.
+    #[cfg(feature = "cluster")]
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Returns the name of a user.
@@ -395,5 +366,7 @@ fn sanitize_owned(text: Cow<'_, str>) -> Cow<'static, str> {
     }
 }
 
+#[cfg(feature = "cluster")]
+mod snapshot;
 #[cfg(test)]
 mod tests;

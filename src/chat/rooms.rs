@@ -10,9 +10,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::dispatcher::{self, unix_millis};
 use super::event::Event;
+#[cfg(feature = "cluster")]
+use super::replication::{ClusterError, Membership, Replicate};
 use super::room::Room;
 use crate::config::{Config, HEALTH_CHECK_TIMEOUT};
 use crate::metrics::ChatMetrics;
+#[cfg(feature = "cluster")]
+use crate::metrics::ClusterMetrics;
 use crate::text::RoomName;
 
 /// The registry of rooms. Handshakes enter a room by it; messages go to the room's inbox directly.
@@ -24,8 +28,10 @@ pub(crate) struct WeakRooms(Weak<Registry>);
 
 struct Registry {
     config: Config,
-    /// The inbox of `/chat`, which never ends.
-    main: Sender<Event>,
+    /// The way to `/chat`, which never ends.
+    main: Entrance,
+    #[cfg(feature = "cluster")]
+    replicate: Option<Box<dyn Replicate>>,
     others: Mutex<Others>,
     /// What the dispatchers of ended rooms have counted.
     ended: Arc<Mutex<ChatMetrics>>,
@@ -40,8 +46,60 @@ struct Others {
     running: Sender<()>,
 }
 
+/// The way to a room's dispatcher.
+#[derive(Clone)]
+struct Entrance {
+    /// The dispatcher's inbox.
+    dispatcher: Sender<Event>,
+    /// Where chat clients send their events: the same, or what puts them into an order with those of other nodes.
+    chat: Sender<Event>,
+    #[cfg(feature = "cluster")]
+    membership: Option<Arc<dyn Membership>>,
+}
+
+impl Entrance {
+    fn new(inbox: Sender<Event>) -> Entrance {
+        Entrance {
+            chat: inbox.clone(),
+            dispatcher: inbox,
+            #[cfg(feature = "cluster")]
+            membership: None,
+        }
+    }
+
+    /// Makes the room part of a log.
+    #[cfg(feature = "cluster")]
+    fn replicated(
+        self,
+        room: Option<&RoomName>,
+        replicate: Option<&dyn Replicate>,
+        capacity: usize,
+    ) -> Result<Entrance, ClusterError> {
+        let Some(replicate) = replicate else {
+            return Ok(self);
+        };
+        let replicated = replicate.replicate(room, self.dispatcher.clone(), capacity)?;
+        Ok(Entrance {
+            dispatcher: self.dispatcher,
+            chat: replicated.chat,
+            membership: Some(replicated.membership),
+        })
+    }
+
+    /// Returns whether the room takes chat clients.
+    fn is_open(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        return self
+            .membership
+            .as_ref()
+            .is_none_or(|membership| membership.is_open());
+        #[cfg(not(feature = "cluster"))]
+        true
+    }
+}
+
 struct Entry {
-    inbox: Sender<Event>,
+    entrance: Entrance,
     /// The number of [`Visit`]s.
     visits: usize,
 }
@@ -60,6 +118,8 @@ pub(crate) enum EnterError {
     RoomLimit(usize),
     /// The system has no thread for the room's dispatcher.
     Spawn(io::Error),
+    /// The room has no place in the log that several nodes share.
+    Away,
 }
 
 /// The presence of a connection in a room. While there is one, the room does not end.
@@ -85,7 +145,9 @@ impl Rooms {
         let (inbox, main) = start_dispatcher(&config, None, epoch, capacity, |_| drop(at_end))?;
         let registry = Registry {
             config,
-            main: inbox,
+            main: Entrance::new(inbox),
+            #[cfg(feature = "cluster")]
+            replicate: None,
             others: Mutex::new(Others {
                 rooms: HashMap::new(),
                 last_epoch: epoch,
@@ -97,8 +159,32 @@ impl Rooms {
         Ok((Rooms(Arc::new(registry)), Dispatchers { main, others }))
     }
 
+    /// Makes `/chat` part of a log, and each other room when it is opened. Called before the first client comes.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be used, or the system has no threads.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn replicated(self, replicate: Box<dyn Replicate>) -> Result<Rooms, ClusterError> {
+        // Nobody else has the registry yet.
+        let mut registry = Arc::into_inner(self.0).expect("the registry is not shared");
+        let capacity = registry.config.inbox_capacity();
+        let main = registry.main;
+        registry.main = main.replicated(None, Some(&*replicate), capacity)?;
+        registry.replicate = Some(replicate);
+        Ok(Rooms(Arc::new(registry)))
+    }
+
     fn others(&self) -> MutexGuard<'_, Others> {
         lock(&self.0.others)
+    }
+
+    /// Returns the way for an echo client, which `/chat`'s dispatcher opens and closes.
+    pub(crate) fn enter_echo(&self) -> Visit {
+        Visit {
+            inbox: self.0.main.dispatcher.clone(),
+            room: None,
+        }
     }
 
     /// Enters a room, or `/chat` without a name. The first to enter a room starts its dispatcher. Called by the thread of a
@@ -106,11 +192,15 @@ impl Rooms {
     ///
     /// # Errors
     ///
-    /// Too many rooms have users, or the system has no thread.
+    /// Too many rooms have users, the system has no thread, or the room has no place in its log.
     pub(crate) fn enter(&self, room: Option<&RoomName>) -> Result<Visit, EnterError> {
+        let main = &self.0.main;
+        if !main.is_open() {
+            return Err(EnterError::Away);
+        }
         let Some(name) = room else {
             return Ok(Visit {
-                inbox: self.0.main.clone(),
+                inbox: main.chat.clone(),
                 room: None,
             });
         };
@@ -122,9 +212,12 @@ impl Rooms {
         let entry = others.rooms.get_mut(name);
         // The entry was found or inserted above, under the same lock.
         let entry = entry.expect("the room is open");
+        if !entry.entrance.is_open() {
+            return Err(EnterError::Away);
+        }
         entry.visits += 1;
         Ok(Visit {
-            inbox: entry.inbox.clone(),
+            inbox: entry.entrance.chat.clone(),
             room: Some((name.clone(), self.clone())),
         })
     }
@@ -152,7 +245,14 @@ impl Rooms {
             // The inbox is empty, so this does not wait.
             let _ = inbox.send(Event::Shutdown);
         }
-        Ok(Entry { inbox, visits: 0 })
+        let entrance = Entrance::new(inbox);
+        #[cfg(feature = "cluster")]
+        let entrance = (entrance.replicated(Some(name), self.0.replicate.as_deref(), capacity))
+            .map_err(|error| EnterError::Spawn(io::Error::other(error)))?;
+        Ok(Entry {
+            entrance,
+            visits: 0,
+        })
     }
 
     /// Leaves a room. After the last visit the room is forgotten, and its dispatcher ends when it has processed its inbox. A
@@ -174,8 +274,11 @@ impl Rooms {
 
     /// Returns the inboxes of all rooms.
     fn inboxes(&self, others: &Others) -> Vec<Sender<Event>> {
-        let inboxes = others.rooms.values().map(|entry| &entry.inbox);
-        inboxes.chain([&self.0.main]).cloned().collect()
+        let entrances = others.rooms.values().map(|entry| &entry.entrance);
+        let entrances = entrances.chain([&self.0.main]);
+        entrances
+            .map(|entrance| entrance.dispatcher.clone())
+            .collect()
     }
 
     /// Closes all current and later connections. Waits for room in each inbox.
@@ -191,9 +294,26 @@ impl Rooms {
         }
     }
 
-    /// Returns whether the dispatchers of all rooms process their inboxes. Waits as [`ask`](Self::ask) does.
+    /// Returns whether all rooms take clients, and their dispatchers process their inboxes. Waits as [`ask`](Self::ask) does.
     pub(crate) fn respond(&self) -> bool {
-        self.ask().is_some()
+        let is_open = {
+            let others = self.others();
+            let mut entries = others.rooms.values();
+            self.0.main.is_open() && entries.all(|entry| entry.entrance.is_open())
+        };
+        is_open && self.ask().is_some()
+    }
+
+    /// Returns what the logs of all rooms have brought, if the rooms have logs.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn cluster_metrics(&self) -> Option<ClusterMetrics> {
+        let mut sum = self.0.main.membership.as_ref()?.metrics();
+        for entry in self.others().rooms.values() {
+            if let Some(membership) = &entry.entrance.membership {
+                sum.add(&membership.metrics());
+            }
+        }
+        Some(sum)
     }
 
     /// Returns the number of rooms, and what their dispatchers and those of ended rooms have counted. Waits as

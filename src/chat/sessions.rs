@@ -6,8 +6,8 @@ use std::thread;
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::delivery::Recipients;
 use super::event::ConnectionId;
-use super::room::Recipients;
 use crate::config::MAX_BATCH_BYTES;
 use crate::outbound::Outbound;
 use crate::protocol::{Dialect, ServerEvent};
@@ -142,6 +142,14 @@ impl Sessions {
 
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
         self.sessions.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Returns the connections of chat clients.
+    #[cfg(feature = "cluster")]
+    pub(super) fn chat_ids(&self) -> Vec<ConnectionId> {
+        let sessions = self.sessions.iter();
+        let chats = sessions.filter(|(_, session)| session.dialect.is_some());
+        chats.map(|(id, _)| *id).collect()
     }
 
     /// Delivers an event: with the batch to many clients, at once to a single one.

@@ -15,7 +15,7 @@ use super::permit::{ConnectionLimit, ConnectionPermit};
 use super::refusal::{Refusal, RefusalLog};
 #[cfg(feature = "tls")]
 use super::tls_handshake;
-use crate::chat::event::ConnectionId;
+use crate::chat::event::{ConnectionId, Endpoint};
 use crate::chat::rooms::{EnterError, Rooms, Visit};
 use crate::config::{
     CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEADER_READ_TIMEOUT,
@@ -75,6 +75,8 @@ impl Shared {
             rooms,
             writers: running_writers(),
             rejected: self.rejected().clone(),
+            #[cfg(feature = "cluster")]
+            cluster: self.rooms.cluster_metrics(),
         };
         Some(report.format())
     }
@@ -356,12 +358,16 @@ fn admit(
     upgrade: &Upgrade,
 ) -> Result<(ConnectionPermit, Visit), Refusal> {
     let permit = shared.connections.try_acquire(peer.ip())?;
+    if let Endpoint::Echo = upgrade.endpoint {
+        return Ok((permit, shared.rooms.enter_echo()));
+    }
     let visit = shared
         .rooms
         .enter(upgrade.room.as_ref())
         .map_err(|error| match error {
             EnterError::RoomLimit(max) => Refusal::RoomLimit(max),
             EnterError::Spawn(error) => Refusal::NoResources(error.to_string()),
+            EnterError::Away => Refusal::Away,
         })?;
     Ok((permit, visit))
 }
@@ -381,6 +387,9 @@ fn refused(refusal: &Refusal) -> HttpResponse {
         Refusal::RoomLimit(_) => {
             HttpResponse::service_unavailable("room limit reached; enter a room that has users\n")
         }
+        Refusal::Away => HttpResponse::service_unavailable(
+            "this server has lost its place among the others; try again later\n",
+        ),
         _ => HttpResponse::service_unavailable("server out of resources; try again later\n"),
     }
 }

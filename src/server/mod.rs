@@ -64,7 +64,11 @@ use self::admission::Admission;
 pub use self::health::HealthHandle;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
+#[cfg(feature = "cluster")]
+use crate::chat::replication::ClusterError;
 use crate::chat::rooms::Rooms;
+#[cfg(feature = "cluster")]
+use crate::cluster::Cluster;
 use crate::config::{Config, ConfigError, ListenAddress, SecretError};
 use crate::http::secret::SharedSecret;
 #[cfg(feature = "tls")]
@@ -86,6 +90,9 @@ pub enum ServerError {
     Secret(SecretError),
     /// A thread of the server could not be started.
     Spawn(io::Error),
+    /// The server cannot become part of a chat on several nodes.
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterError),
     /// The dispatcher panicked.
     DispatcherPanicked,
 }
@@ -98,6 +105,8 @@ impl fmt::Display for ServerError {
             #[cfg(feature = "tls")]
             ServerError::Certificate(error) => write!(f, "{error}"),
             ServerError::Secret(error) => write!(f, "{error}"),
+            #[cfg(feature = "cluster")]
+            ServerError::Cluster(error) => write!(f, "{error}"),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
             ServerError::DispatcherPanicked => {
                 write!(f, "the dispatcher ended by an internal error")
@@ -114,6 +123,8 @@ impl std::error::Error for ServerError {
             #[cfg(feature = "tls")]
             ServerError::Certificate(error) => Some(error),
             ServerError::Secret(error) => Some(error),
+            #[cfg(feature = "cluster")]
+            ServerError::Cluster(error) => Some(error),
             ServerError::DispatcherPanicked => None,
         }
     }
@@ -209,6 +220,8 @@ impl Server {
         let at_end = ShutdownOnDrop(self.shutdown.clone());
         let (rooms, dispatchers) =
             Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
+        #[cfg(feature = "cluster")]
+        let rooms = join_cluster(rooms, &self.config)?;
         self.health.set_rooms(&rooms);
         let admission = Admission::new(self.config, rooms.clone(), self.secret);
         #[cfg(feature = "tls")]
@@ -225,6 +238,18 @@ impl Server {
         accepted.map_err(ServerError::Spawn)?;
         ended.map_err(|_| ServerError::DispatcherPanicked)
     }
+}
+
+/// Makes the rooms part of the log that several nodes share, if there is one.
+#[cfg(feature = "cluster")]
+fn join_cluster(rooms: Rooms, config: &Config) -> Result<Rooms, ServerError> {
+    let Some(address) = &config.cluster else {
+        return Ok(rooms);
+    };
+    let cluster = Cluster::new(address.clone(), config);
+    rooms
+        .replicated(Box::new(cluster))
+        .map_err(ServerError::Cluster)
 }
 
 /// Listens on all configured addresses.

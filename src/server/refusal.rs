@@ -23,6 +23,8 @@ pub(super) enum Refusal {
     WrongSecret,
     /// `--max-rooms`, this many, have users.
     RoomLimit(usize),
+    /// The room has no place in the log that several nodes share.
+    Away,
     /// The client began a TLS handshake, and the server has no certificate.
     TlsOnPlainPort,
     /// The client sent HTTP without TLS, and the server has a certificate.
@@ -36,7 +38,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    const KINDS: usize = 10;
+    const KINDS: usize = 11;
 
     fn kind(&self) -> usize {
         match self {
@@ -52,6 +54,7 @@ impl Refusal {
             Refusal::TlsHandshake(_) => 7,
             Refusal::RoomLimit(_) => 8,
             Refusal::WrongSecret => 9,
+            Refusal::Away => 10,
         }
     }
 }
@@ -77,6 +80,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::WrongSecret => f.write_str("wrong secret"),
             Refusal::RoomLimit(max) => write!(f, "room limit reached ({max})"),
+            Refusal::Away => f.write_str("this node has lost its place among the others"),
             Refusal::JoinLimit => f.write_str("the address joins too often"),
             Refusal::NoResources(error) => f.write_str(error),
             Refusal::TlsOnPlainPort => {

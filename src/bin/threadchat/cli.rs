@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use log::LevelFilter;
+#[cfg(feature = "cluster")]
+use threadchat::config::ClusterAddress;
 #[cfg(feature = "tls")]
 use threadchat::config::TlsFiles;
 use threadchat::config::{
@@ -138,6 +140,7 @@ impl CliAction {
                 }
                 Arg::Long("tls-cert") => cert = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("tls-key") => key = Some(PathBuf::from(parser.value()?)),
+                Arg::Long("cluster") => set_cluster(&mut config, &parser.value()?.string()?)?,
                 Arg::Long("log-level") => {
                     let level = parser.value()?.string()?;
                     log.level = level.parse().map_err(|_| {
@@ -190,6 +193,22 @@ fn set_tls(_: &mut Config, cert: Option<PathBuf>, key: Option<PathBuf>) -> Resul
         None => Ok(()),
         Some(_) => Err(UsageError("this program was built without TLS".into())),
     }
+}
+
+#[cfg(feature = "cluster")]
+fn set_cluster(config: &mut Config, value: &str) -> Result<(), UsageError> {
+    let address = ClusterAddress::parse(value);
+    // The value may have a password.
+    let invalid = |problem| UsageError(format!("--cluster: the address must {problem}"));
+    config.cluster = Some(address.map_err(invalid)?);
+    Ok(())
+}
+
+#[cfg(not(feature = "cluster"))]
+fn set_cluster(_: &mut Config, _: &str) -> Result<(), UsageError> {
+    Err(UsageError(
+        "this program was built without --cluster (feature cluster)".into(),
+    ))
 }
 
 fn invalid_value(option: &str, value: &str, expected: &str) -> UsageError {
@@ -295,6 +314,8 @@ mod tests {
                 .to_vec(),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "cluster")]
+            cluster: None,
         };
         assert_eq!(parsed, expected);
         #[cfg(feature = "tls")]

@@ -37,6 +37,10 @@ Usage: threadchat [OPTION]...
   --tls-cert FILE         certificate in PEM format, followed by those of the
                           authorities between it and a known one [none: no TLS]
   --tls-key FILE          its private key in PEM format [none]
+  --cluster ADDRESS       be a node of one chat on several machines, by the
+                          Redis or Valkey server at this address:
+                          redis://[USER:PASSWORD@]HOST[:PORT][/DB]?name=NODE
+                          [none]
   --metrics               serve GET /metrics in Prometheus' text format [off]
   --log-level LEVEL       off, error, warn, info, debug or trace [info]
   --log-file PATH         append the log to this file [stderr]

@@ -1,0 +1,334 @@
+//! The thread that appends to a room's log what the clients of this node do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+
+use super::codec;
+use super::entry::{BatchHeader, Entry, Incarnation, first_id};
+use super::lost::{AWAY_SECONDS, Lost};
+use super::redis_log::RedisLog;
+use super::standing::{Phase, Standing};
+use crate::chat::event::{ConnectionId, Event};
+use crate::config::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
+
+/// The time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The pauses between attempts to append, the first and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// The time for the last batches and the farewell when the room ends. The others miss this node after ten seconds.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The most batches that wait to come back from the log.
+pub(super) const IN_FLIGHT: usize = 64;
+
+/// A batch of this node on its way through the log: its incarnation and sequence, and the events, of which the log has a
+/// description only.
+pub(super) struct InFlight {
+    pub(super) incarnation: Incarnation,
+    pub(super) sequence: u64,
+    pub(super) began: Instant,
+    pub(super) events: Vec<Event>,
+}
+
+pub(super) struct Appender {
+    pub(super) log: RedisLog,
+    /// The events of connections.
+    pub(super) queue: Receiver<Event>,
+    pub(super) dispatcher: Sender<Event>,
+    pub(super) in_flight: (Sender<InFlight>, Receiver<InFlight>),
+    pub(super) standing: Arc<Standing>,
+    pub(super) log_prefix: String,
+    /// The incarnation in which each client came.
+    pub(super) clients: HashMap<ConnectionId, Incarnation>,
+}
+
+/// The part of an incarnation that the appender knows.
+struct Term {
+    phase: Phase,
+    log: u64,
+    incarnation: Incarnation,
+    /// The sequence of the next batch.
+    next: u64,
+    next_heartbeat: Instant,
+    /// The last reply of the server.
+    heard: Instant,
+}
+
+impl Appender {
+    /// Appends batches until no connection is left and the registry has forgotten the room. The work of the thread.
+    pub(super) fn run(mut self) {
+        self.standing.wait_started();
+        loop {
+            let phase = self.standing.phase();
+            let is_over = match phase {
+                Phase::Joined { log, incarnation } => self.serve(Term {
+                    phase,
+                    log,
+                    incarnation,
+                    next: 0,
+                    next_heartbeat: Instant::now(),
+                    heard: Instant::now(),
+                }),
+                Phase::Starting | Phase::Away | Phase::Ended => self.refuse(phase),
+            };
+            if is_over {
+                break;
+            }
+        }
+        self.standing.end();
+        self.return_in_flight();
+    }
+
+    /// Passes the clients that come while the room is away to the dispatcher, which closes them. Returns whether the queue has
+    /// ended.
+    fn refuse(&mut self, phase: Phase) -> bool {
+        while self.standing.phase() == phase {
+            self.return_in_flight();
+            match self.queue.recv_timeout(HEARTBEAT / 4) {
+                Ok(event) => self.refuse_event(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return true,
+            }
+        }
+        false
+    }
+
+    /// Passes an event that is not in the log to the dispatcher, if it matters to a connection that is closed.
+    fn refuse_event(&mut self, event: Event) {
+        let event = match event {
+            Event::Command(..) => return,
+            Event::Connected { id, .. } => {
+                self.clients.insert(id, 0);
+                event
+            }
+            Event::Disconnected { id, reason, close } => Event::Disconnected {
+                id: first_id(self.clients.remove(&id).unwrap_or(0)) | id,
+                reason,
+                close,
+            },
+            event => event,
+        };
+        self.send(event);
+    }
+
+    /// Passes the batches that did not come back to the dispatcher.
+    fn return_in_flight(&self) {
+        for batch in self.in_flight.1.try_iter() {
+            self.return_events(batch.events);
+        }
+    }
+
+    fn return_events(&self, events: Vec<Event>) {
+        let is_command = |event: &Event| matches!(event, Event::Command(..));
+        let others = events.into_iter().filter(|event| !is_command(event));
+        others.for_each(|event| self.send(event));
+    }
+
+    /// Sends the dispatcher an event. Waits for room in its inbox. After a panic of the dispatcher there is nobody to tell.
+    fn send(&self, event: Event) {
+        let _ = self.dispatcher.send(event);
+    }
+
+    /// Appends the events of one incarnation. Returns whether the queue has ended, and false if the incarnation has.
+    fn serve(&mut self, mut term: Term) -> bool {
+        while self.standing.phase() == term.phase {
+            let first = match self.queue.recv_deadline(term.next_heartbeat) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.say_bye(&mut term);
+                    return true;
+                }
+            };
+            let (events, changes) = self.collect(first, &term);
+            let is_heartbeat = Instant::now() >= term.next_heartbeat;
+            if (is_heartbeat || !events.is_empty())
+                && let Err(lost) = self.append(&mut term, events, &changes, is_heartbeat)
+            {
+                if let Some(lost) = lost {
+                    self.standing.give_up(lost);
+                }
+                let no_event = Duration::from_millis(50);
+                while self.standing.phase() == term.phase {
+                    self.standing.wait_while(term.phase, no_event);
+                }
+            }
+        }
+        false
+    }
+
+    /// Takes events from the queue as far as a batch goes. Returns those that wait for the log, and the encoded changes.
+    fn collect(&mut self, first: Option<Event>, term: &Term) -> (Vec<Event>, Vec<u8>) {
+        let (mut events, mut changes) = (Vec::new(), Vec::new());
+        let mut next = first;
+        while let Some(event) = next {
+            if let Some(event) = self.identify(event, term) {
+                let is_change = codec::encode_event(&event, &mut changes);
+                // What only its sender sees waits for what the sender did before, and for nothing if that is done.
+                let waits = !matches!(event, Event::Idle(_))
+                    && (is_change || !events.is_empty() || self.standing.applied() < term.next);
+                if waits {
+                    events.push(event);
+                } else {
+                    self.send(event);
+                }
+            }
+            if events.len() >= MAX_BATCH_EVENTS || changes.len() >= MAX_BATCH_BYTES {
+                break;
+            }
+            next = self.queue.try_recv().ok();
+        }
+        (events, changes)
+    }
+
+    /// Gives an event the id that its client has in the log. Refuses the events of clients of earlier incarnations.
+    fn identify(&mut self, event: Event, term: &Term) -> Option<Event> {
+        let client = match &event {
+            Event::Connected { id, .. } => {
+                self.clients.insert(*id, term.incarnation);
+                *id
+            }
+            Event::Command(id, ..) | Event::Idle(id) | Event::Disconnected { id, .. } => *id,
+            _ => return Some(event),
+        };
+        if self.clients.get(&client) != Some(&term.incarnation) {
+            self.refuse_event(event);
+            return None;
+        }
+        let in_log = first_id(term.incarnation) | client;
+        Some(match event {
+            Event::Connected {
+                response, endpoint, ..
+            } => Event::Connected {
+                id: in_log,
+                response,
+                endpoint,
+            },
+            Event::Command(_, command, received) => Event::Command(in_log, command, received),
+            Event::Idle(_) => Event::Idle(in_log),
+            Event::Disconnected { reason, close, .. } => {
+                self.clients.remove(&client);
+                Event::Disconnected {
+                    id: in_log,
+                    reason,
+                    close,
+                }
+            }
+            event => event,
+        })
+    }
+
+    /// Appends a batch. Waits for the server, and first for earlier batches if too many are on their way. An append whose reply
+    /// is lost is repeated: all nodes ignore the second one.
+    ///
+    /// # Errors
+    ///
+    /// The incarnation has ended (`None`), or ends for this reason.
+    fn append(
+        &mut self,
+        term: &mut Term,
+        events: Vec<Event>,
+        changes: &[u8],
+        is_heartbeat: bool,
+    ) -> Result<(), Option<Lost>> {
+        let header = BatchHeader {
+            log: term.log,
+            incarnation: term.incarnation,
+            sequence: term.next,
+            is_heartbeat,
+            statement: is_heartbeat
+                .then(|| self.standing.take_statement())
+                .flatten(),
+        };
+        term.next += 1;
+        if is_heartbeat {
+            term.next_heartbeat = Instant::now() + HEARTBEAT;
+        }
+        let mut batch = InFlight {
+            incarnation: term.incarnation,
+            sequence: header.sequence,
+            began: Instant::now(),
+            events,
+        };
+        while let Err(error) = self.in_flight.0.send_timeout(batch, HEARTBEAT) {
+            let (SendTimeoutError::Timeout(returned) | SendTimeoutError::Disconnected(returned)) =
+                error;
+            batch = returned;
+            if self.standing.phase() != term.phase {
+                self.return_events(batch.events);
+                return Err(None);
+            }
+        }
+        let deadline = Duration::from_secs(AWAY_SECONDS);
+        self.append_bytes(term, &codec::encode_batch(&header, changes), deadline)
+    }
+
+    /// Appends an entry, with pauses while the server is away, at most this long.
+    fn append_bytes(
+        &mut self,
+        term: &mut Term,
+        entry: &[u8],
+        patience: Duration,
+    ) -> Result<(), Option<Lost>> {
+        let (mut pause, max_pause) = PAUSES;
+        let mut is_reported = false;
+        while self.standing.phase() == term.phase {
+            let began = Instant::now();
+            match self.log.append(entry) {
+                Ok(()) => {
+                    term.heard = Instant::now();
+                    let latency = began.elapsed();
+                    self.standing
+                        .count(|metrics| metrics.count_append(entry.len(), latency));
+                    if is_reported {
+                        log::info!("{}{} responds again", self.log_prefix, self.log.address());
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.is_final() => return Err(Some(Lost::Log(error))),
+                Err(error) if term.heard.elapsed() >= patience => {
+                    return Err(Some(Lost::Away(error)));
+                }
+                Err(error) => {
+                    if !is_reported {
+                        let address = self.log.address();
+                        log::warn!("{}{address} {error}; trying again", self.log_prefix);
+                    }
+                    is_reported = true;
+                }
+            }
+            self.standing.wait_while(term.phase, pause);
+            pause = (2 * pause).min(max_pause);
+        }
+        Err(None)
+    }
+
+    /// Tells the other nodes that this one ends, after its last batches have come back.
+    fn say_bye(&mut self, term: &mut Term) {
+        let bye = Entry::Bye {
+            log: term.log,
+            incarnation: term.incarnation,
+        };
+        term.heard = Instant::now();
+        if self
+            .append_bytes(term, &codec::encode(&bye), FAREWELL)
+            .is_ok()
+        {
+            // The dispatcher gets the last batches, in which its clients leave.
+            let deadline = Instant::now() + FAREWELL;
+            self.standing.wait_applied(term.phase, term.next, deadline);
+        }
+    }
+}
+
+/// If the thread panics, the room takes no clients any more.
+impl Drop for Appender {
+    fn drop(&mut self) {
+        self.standing.end();
+    }
+}

@@ -1,0 +1,49 @@
+//! The reasons for which a room loses its place in the log.
+
+use std::fmt;
+
+use super::codec::DecodeError;
+use super::members::EntryId;
+use super::redis_log::LogError;
+
+/// The time for which the server may be away. Until then everything waits; after it, clients are told.
+pub(super) const AWAY_SECONDS: u64 = 10;
+
+/// The reason for which a room loses its place in the log.
+#[derive(Debug, PartialEq)]
+pub(super) enum Lost {
+    /// The server was away for too long.
+    Away(LogError),
+    /// The log is gone, or its last entries.
+    Log(LogError),
+    /// The log was begun anew.
+    OtherLog,
+    /// The other nodes have removed this one.
+    Removed(String),
+    /// A batch of this node is not in the log, but a later one is.
+    Gap,
+    /// Another node is in a different state.
+    Diverged,
+    /// An entry cannot be read.
+    Entry(EntryId, DecodeError),
+    /// The snapshot cannot be read.
+    Snapshot(EntryId),
+    /// The dispatcher has ended by an internal error.
+    Dispatcher,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lost::Away(error) => write!(f, "for {AWAY_SECONDS} s, it {error}"),
+            Lost::Log(error) => write!(f, "it {error}"),
+            Lost::OtherLog => f.write_str("the log was begun anew"),
+            Lost::Removed(reason) => write!(f, "this node was removed: {reason}"),
+            Lost::Gap => f.write_str("a batch of this node is missing in the log"),
+            Lost::Diverged => f.write_str("another node is in a different state"),
+            Lost::Entry(id, error) => write!(f, "entry {id} {error}"),
+            Lost::Snapshot(id) => write!(f, "the snapshot at {id} cannot be read"),
+            Lost::Dispatcher => f.write_str("the dispatcher has ended"),
+        }
+    }
+}

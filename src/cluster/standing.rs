@@ -1,0 +1,157 @@
+//! The standing of a room in its log: what the two threads of the room tell each other.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::entry::{Incarnation, Statement};
+use super::lost::Lost;
+use crate::metrics::ClusterMetrics;
+
+/// Whether the room takes clients.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    /// The room has not been admitted yet.
+    Starting,
+    /// The room is part of the log.
+    Joined { log: u64, incarnation: Incarnation },
+    /// The room has lost its place, and tries to come back.
+    Away,
+    /// The room has no clients any more, or the server shuts down.
+    Ended,
+}
+
+/// The standing, behind a lock that is taken for each batch and never held while waiting for anything else.
+pub(super) struct Standing {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    phase: Phase,
+    /// The number of own batches of the incarnation that the dispatcher has.
+    applied: u64,
+    /// The newest digest of the room.
+    statement: Option<Statement>,
+    /// The reason why the appender has given up the incarnation.
+    lost: Option<Lost>,
+    metrics: ClusterMetrics,
+}
+
+impl Standing {
+    pub(super) fn new() -> Standing {
+        let state = State {
+            phase: Phase::Starting,
+            applied: 0,
+            statement: None,
+            lost: None,
+            metrics: ClusterMetrics::default(),
+        };
+        Standing {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    /// Begins an incarnation, unless the room has ended.
+    pub(super) fn join(&self, log: u64, incarnation: Incarnation) {
+        let mut state = self.lock();
+        if state.phase != Phase::Ended {
+            (state.applied, state.statement, state.lost) = (0, None, None);
+            state.phase = Phase::Joined { log, incarnation };
+            state.metrics.incarnation = incarnation.into();
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Ends the incarnation, unless the room has ended.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        if state.phase != Phase::Ended {
+            state.phase = Phase::Away;
+            state.metrics.losses += 1;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn end(&self) {
+        self.lock().phase = Phase::Ended;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the room has been admitted, or was not.
+    pub(super) fn wait_started(&self) {
+        let is_starting = |state: &mut State| state.phase == Phase::Starting;
+        drop(self.changed.wait_while(self.lock(), is_starting));
+    }
+
+    /// Waits until the room has ended.
+    pub(super) fn wait_ended(&self) {
+        let is_running = |state: &mut State| state.phase != Phase::Ended;
+        drop(self.changed.wait_while(self.lock(), is_running));
+    }
+
+    /// Waits for this time, or until the phase is another one.
+    pub(super) fn wait_while(&self, phase: Phase, timeout: Duration) {
+        let is_same = |state: &mut State| state.phase == phase;
+        let wait = self
+            .changed
+            .wait_timeout_while(self.lock(), timeout, is_same);
+        drop(wait);
+    }
+
+    /// Waits until the dispatcher has this many batches, the phase is another one, or the time has passed.
+    pub(super) fn wait_applied(&self, phase: Phase, batches: u64, deadline: Instant) {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let is_behind = |state: &mut State| state.phase == phase && state.applied < batches;
+        let wait = (self.changed).wait_timeout_while(self.lock(), timeout, is_behind);
+        drop(wait);
+    }
+
+    /// Makes known that the dispatcher has this many own batches.
+    pub(super) fn set_applied(&self, batches: u64) {
+        self.lock().applied = batches;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        self.lock().applied
+    }
+
+    pub(super) fn set_statement(&self, statement: Statement) {
+        self.lock().statement = Some(statement);
+    }
+
+    /// Returns the newest digest of the room, once.
+    pub(super) fn take_statement(&self) -> Option<Statement> {
+        self.lock().statement.take()
+    }
+
+    /// Asks the reader to end the incarnation.
+    pub(super) fn give_up(&self, reason: Lost) {
+        self.lock().lost = Some(reason);
+    }
+
+    pub(super) fn take_lost(&self) -> Option<Lost> {
+        self.lock().lost.take()
+    }
+
+    /// Counts something.
+    pub(super) fn count(&self, count: impl FnOnce(&mut ClusterMetrics)) {
+        count(&mut self.lock().metrics);
+    }
+
+    pub(super) fn counted(&self) -> ClusterMetrics {
+        self.lock().metrics.clone()
+    }
+}
