@@ -67,7 +67,7 @@ pub mod text;
 mod websocket;
 
 #[cfg(feature = "cluster")]
-pub use chat::replication::ClusterError;
+pub use chat::replicate::ClusterError;
 pub use config::{Config, ConfigError, Secret, SecretError};
 pub use http::secret::SharedSecret;
 #[cfg(feature = "tls")]

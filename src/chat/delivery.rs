@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::event::ConnectionId;
+use super::join::ConnectionId;
 use crate::protocol::ServerEvent;
 
 /// The users that receive an event.

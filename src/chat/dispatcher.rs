@@ -6,12 +6,17 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "cluster")]
+use crossbeam_channel::Sender;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::delivery::{Delivery, Recipients};
-use super::event::{ConnectionId, Endpoint, Event};
+use super::event::Event;
+#[cfg(feature = "cluster")]
+use super::event::WhisperRefusal;
+use super::join::{ConnectionId, Endpoint};
 use super::room::{self, Room};
 use super::sessions::Sessions;
 use crate::config::{CLOSE_TIMEOUT, Config, MAX_BATCH_EVENTS};
@@ -57,6 +62,8 @@ impl Order {
 struct Dispatcher {
     room: Room,
     order: Order,
+    #[cfg(feature = "cluster")]
+    refusals: Option<Sender<WhisperRefusal>>,
     /// The beginning of each line of the log.
     log_prefix: String,
     sessions: Sessions,
@@ -77,6 +84,8 @@ pub(crate) fn run(inbox: &Receiver<Event>, room: Room, config: &Config) -> Optio
         log_prefix: room.log_prefix(),
         room,
         order: Order::Inbox,
+        #[cfg(feature = "cluster")]
+        refusals: None,
         sessions: Sessions::new(config.writers),
         metrics: config.metrics.then(ChatMetrics::default),
         received: Vec::new(),

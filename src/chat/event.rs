@@ -1,19 +1,21 @@
 //! The events that other threads send to the dispatcher.
 
+#[cfg(feature = "cluster")]
+use std::net::IpAddr;
+#[cfg(feature = "cluster")]
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use tungstenite::Bytes;
 
+use super::join::{ConnectionId, Endpoint};
 #[cfg(feature = "cluster")]
-use super::replication::Replication;
+use super::room::Room;
 use crate::metrics::ChatMetrics;
 use crate::outbound::PendingResponse;
-use crate::protocol::{ClientCommand, Dialect};
+use crate::protocol::ClientCommand;
 use crate::websocket::disconnect::DisconnectReason;
-
-/// Identifies one connection for as long as the server runs. Later connections have higher numbers.
-pub(crate) type ConnectionId = u64;
 
 /// An event in the dispatcher's inbox.
 pub(crate) enum Event {
@@ -45,38 +47,65 @@ pub(crate) enum Event {
     Replication(Replication),
 }
 
-/// The endpoint that a client connected to.
-pub(crate) enum Endpoint {
-    /// `/chat`: the client joins the room.
-    Chat(JoinRequest),
-    /// `/echo`: the connection's thread returns every message to its sender. The dispatcher only opens and closes it.
-    Echo,
+/// An event from the thread that reads the log.
+#[cfg(feature = "cluster")]
+pub(crate) enum Replication {
+    /// The room is in this state from now on, in place of every earlier one.
+    Restore(Box<Restored>),
+    /// The steps of one entry, whose time is in milliseconds since 1970.
+    Steps { time: u64, steps: Vec<Step> },
+    /// This node has lost its place in the log: its clients must not see what others do not see.
+    Lost,
+    /// A request for the room's snapshot. It is sent on this channel, which must have capacity.
+    Snapshot(Sender<Vec<u8>>),
+    /// A request for the room's digest at this point of the log, in the same way.
+    Digest(u64, Sender<RoomDigest>),
 }
 
-impl Endpoint {
-    /// Returns the dialect of a chat client, and `None` for an echo client.
-    pub(crate) fn dialect(&self) -> Option<Dialect> {
-        match self {
-            Endpoint::Chat(request) => Some(request.dialect),
-            Endpoint::Echo => None,
-        }
-    }
+/// The digest of a room's state at a point of the log.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoomDigest {
+    /// The number of entries up to the point.
+    pub(crate) point: u64,
+    pub(crate) digest: u64,
 }
 
-/// The parameters of a chat client's handshake.
-pub(crate) struct JoinRequest {
-    pub(crate) dialect: Dialect,
-    /// The requested name.
-    pub(crate) name: Option<String>,
-    /// The last text that the client received before it lost its connection.
-    pub(crate) since: Option<Received>,
+/// A room that was restored.
+#[cfg(feature = "cluster")]
+pub(crate) struct Restored {
+    pub(crate) room: Room,
+    /// Takes what the sender's node of a whisper must know. The dispatcher does not wait for capacity.
+    pub(crate) refusals: Sender<WhisperRefusal>,
 }
 
-/// The place up to which a client has received the texts of a room.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Received {
-    /// The life of the room.
-    pub(crate) epoch: u64,
-    /// The id of the last text.
-    pub(crate) id: u64,
+/// A whisper from another node that a client here was too slow to receive.
+#[cfg(feature = "cluster")]
+#[derive(Debug, PartialEq)]
+pub(crate) struct WhisperRefusal {
+    /// The sender.
+    pub(crate) id: ConnectionId,
+    /// The receiver's name.
+    pub(crate) to: String,
+}
+
+/// A step of a room: what the client of any node did.
+#[cfg(feature = "cluster")]
+pub(crate) enum Step {
+    /// An event of a client of this node.
+    Own(Event),
+    /// A user joined on another node.
+    Join {
+        id: ConnectionId,
+        name: Option<String>,
+        address: Option<IpAddr>,
+    },
+    /// A user of another node sent a command.
+    Command(ConnectionId, ClientCommand<'static>),
+    /// A user of another node left, for being too slow or not.
+    Leave { id: ConnectionId, is_too_slow: bool },
+    /// A whisper did not reach its receiver on another node.
+    RefuseWhisper(WhisperRefusal),
+    /// The node of these users is gone.
+    LeaveAll(RangeInclusive<ConnectionId>),
 }

@@ -6,8 +6,9 @@ pub(crate) mod digest;
 pub(crate) mod dispatcher;
 pub(crate) mod event;
 mod history;
+pub(crate) mod join;
 #[cfg(feature = "cluster")]
-pub(crate) mod replication;
+pub(crate) mod replicate;
 mod reservations;
 pub(crate) mod room;
 pub(crate) mod rooms;

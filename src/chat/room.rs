@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Delivery, Recipients};
-use super::event::{ConnectionId, JoinRequest, Received};
 use super::history::{History, Kind, Missed};
+use super::join::{ConnectionId, JoinRequest, Received};
 use super::reservations::Reservations;
 use super::user_names::UserNames;
 use crate::config::Config;

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::dispatcher::{self, unix_millis};
 use super::event::Event;
 #[cfg(feature = "cluster")]
-use super::replication::{ClusterError, Membership, Replicate};
+use super::replicate::{ClusterError, Membership, Replicate};
 use super::room::Room;
 use crate::config::{Config, HEALTH_CHECK_TIMEOUT};
 use crate::metrics::ChatMetrics;

@@ -7,7 +7,7 @@ use tungstenite::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::delivery::Recipients;
-use super::event::ConnectionId;
+use super::join::ConnectionId;
 use crate::config::MAX_BATCH_BYTES;
 use crate::outbound::Outbound;
 use crate::protocol::{Dialect, ServerEvent};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::event::ConnectionId;
+use super::join::ConnectionId;
 use crate::text::name_looks;
 
 /// The users by the looks of their names, which no two users share.

@@ -11,7 +11,8 @@ use super::entry::{BatchHeader, Entry, Incarnation, first_id};
 use super::lost::{AWAY_SECONDS, Lost};
 use super::redis_log::RedisLog;
 use super::standing::{Phase, Standing};
-use crate::chat::event::{ConnectionId, Event};
+use crate::chat::event::{Event, WhisperRefusal};
+use crate::chat::join::ConnectionId;
 use crate::config::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 
 /// The time between two heartbeats.
@@ -22,6 +23,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// The time for the last batches and the farewell when the room ends. The others miss this node after ten seconds.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The most refusals of whispers that wait to be appended.
+pub(super) const REFUSALS: usize = 100;
 
 /// The most batches that wait to come back from the log.
 pub(super) const IN_FLIGHT: usize = 64;
@@ -41,6 +45,7 @@ pub(super) struct Appender {
     pub(super) queue: Receiver<Event>,
     pub(super) dispatcher: Sender<Event>,
     pub(super) in_flight: (Sender<InFlight>, Receiver<InFlight>),
+    pub(super) refusals: Receiver<WhisperRefusal>,
     pub(super) standing: Arc<Standing>,
     pub(super) log_prefix: String,
     /// The incarnation in which each client came.
@@ -145,9 +150,12 @@ impl Appender {
                     return true;
                 }
             };
-            let (events, changes) = self.collect(first, &term);
+            let (events, mut changes) = self.collect(first, &term);
+            for refusal in self.refusals.try_iter() {
+                codec::encode_refusal(&refusal, &mut changes);
+            }
             let is_heartbeat = Instant::now() >= term.next_heartbeat;
-            if (is_heartbeat || !events.is_empty())
+            if (is_heartbeat || !events.is_empty() || !changes.is_empty())
                 && let Err(lost) = self.append(&mut term, events, &changes, is_heartbeat)
             {
                 if let Some(lost) = lost {

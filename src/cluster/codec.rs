@@ -7,7 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::entry::{Batch, BatchHeader, Change, Entry, Incarnation, Statement, last_id};
-use crate::chat::event::{ConnectionId, Endpoint, Event};
+use crate::chat::event::{Event, WhisperRefusal};
+use crate::chat::join::{ConnectionId, Endpoint};
 use crate::protocol::ClientCommand;
 
 /// The version of the encoding and of what the entries do to a room. Nodes whose rules for names differ would disagree about
@@ -52,6 +53,7 @@ const RENAME: u8 = 5;
 const QUIT: u8 = 6;
 const LEFT: u8 = 7;
 const LEFT_TOO_SLOW: u8 = 8;
+const WHISPER_REFUSED: u8 = 9;
 
 const HEARTBEAT_FLAG: u8 = 1;
 const STATEMENT_FLAG: u8 = 2;
@@ -121,6 +123,15 @@ pub(super) fn encode_event(event: &Event, changes: &mut Vec<u8>) -> bool {
     }
     *changes = bytes.0;
     changes.len() > before
+}
+
+/// Appends the refusal of a whisper, whose sender is a client of any node, to the changes of a batch.
+pub(super) fn encode_refusal(refusal: &WhisperRefusal, changes: &mut Vec<u8>) {
+    let mut bytes = Encoder(std::mem::take(changes));
+    bytes.0.push(WHISPER_REFUSED);
+    bytes.number(refusal.id);
+    bytes.text(&refusal.to);
+    *changes = bytes.0;
 }
 
 struct Encoder(Vec<u8>);
@@ -255,6 +266,11 @@ impl Decoder<'_> {
                     name,
                     address: address.parse().ok(),
                 });
+            }
+            WHISPER_REFUSED => {
+                let to = self.text()?;
+                let refusal = WhisperRefusal { id: client, to };
+                return Some(Change::WhisperRefused(refusal));
             }
             LEFT | LEFT_TOO_SLOW => {
                 return Some(Change::Left {

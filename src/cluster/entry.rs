@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::chat::event::ConnectionId;
-use crate::chat::replication::Step;
+use crate::chat::event::{Step, WhisperRefusal};
+use crate::chat::join::ConnectionId;
 use crate::protocol::ClientCommand;
 
 /// The bits of a [`ConnectionId`] that count the connections of an incarnation. Those above are the incarnation.
@@ -83,6 +83,8 @@ pub(super) enum Change {
         client: u64,
         is_too_slow: bool,
     },
+    /// A client was too slow to receive a whisper.
+    WhisperRefused(WhisperRefusal),
 }
 
 impl Change {
@@ -100,6 +102,7 @@ impl Change {
                 address,
             },
             Change::Command { client, command } => Step::Command(id(client), command),
+            Change::WhisperRefused(refusal) => Step::RefuseWhisper(refusal),
             Change::Left {
                 client,
                 is_too_slow,

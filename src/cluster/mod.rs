@@ -27,6 +27,7 @@ mod digests;
 mod entry;
 mod lost;
 mod members;
+mod position;
 mod reader;
 mod redis_log;
 mod standing;
@@ -38,13 +39,13 @@ use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
 
-use self::appender::{Appender, IN_FLIGHT};
+use self::appender::{Appender, IN_FLIGHT, REFUSALS};
 use self::lost::Lost;
 use self::reader::Reader;
 use self::redis_log::RedisLog;
 use self::standing::{Phase, Standing};
 use crate::chat::event::Event;
-use crate::chat::replication::{ClusterError, Membership, Replicate, Replicated};
+use crate::chat::replicate::{ClusterError, Membership, Replicate, Replicated};
 use crate::config::{ClusterAddress, Config};
 use crate::metrics::ClusterMetrics;
 use crate::text::RoomName;
@@ -101,10 +102,12 @@ impl Replicate for Cluster {
         let (queue, events) = bounded(capacity);
         let in_flight = bounded(IN_FLIGHT);
         let log = RedisLog::new(&self.address, room);
-        let channels = (dispatcher.clone(), in_flight.1.clone());
+        let (refuse, refusals) = bounded(REFUSALS);
         let mut reader = Reader::new(
             log.another(),
-            channels,
+            dispatcher.clone(),
+            in_flight.1.clone(),
+            refuse,
             Arc::clone(&standing),
             room,
             &self.config,
@@ -114,6 +117,7 @@ impl Replicate for Cluster {
             queue: events,
             dispatcher,
             in_flight,
+            refusals,
             standing: Arc::clone(&standing),
             log_prefix: room.map_or(String::new(), |name| format!("room {}: ", name.as_str())),
             clients: HashMap::new(),

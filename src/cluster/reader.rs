@@ -1,24 +1,19 @@
 //! The thread that reads a room's log and passes every entry to the dispatcher.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::appender::{IN_FLIGHT, InFlight};
-use super::codec::{self, DecodeError};
-use super::digests::Digests;
-use super::entry::{Batch, Entry, Incarnation, Statement, first_id, last_id};
+use super::codec;
+use super::entry::{Batch, Entry, first_id, last_id};
 use super::lost::{AWAY_SECONDS, Lost};
-use super::members::{Effect, EntryId, Members, SnapshotDue, Verdict};
-use super::redis_log::{LogError, RedisLog};
+use super::members::{Effect, EntryId, SnapshotDue, Verdict};
+use super::position::{PendingSnapshot, Position};
+use super::redis_log::RedisLog;
 use super::standing::{Phase, Standing};
-use crate::chat::digest::Digest;
-use crate::chat::event::Event;
-use crate::chat::replication::{Replication, Step};
-use crate::chat::room::Room;
+use crate::chat::event::{Event, Replication, Restored, Step, WhisperRefusal};
 use crate::config::Config;
 use crate::text::RoomName;
 
@@ -29,9 +24,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// the longest pause begins with the first one again.
 const RETURN_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-/// The digests that the dispatcher can owe. It replies before the next entry or two.
-const DIGESTS: usize = 16;
-
 /// The time for which the server may be away.
 const AWAY: Duration = Duration::from_secs(AWAY_SECONDS);
 
@@ -39,6 +31,7 @@ pub(super) struct Reader {
     log: RedisLog,
     dispatcher: Sender<Event>,
     in_flight: Receiver<InFlight>,
+    refusals: Sender<WhisperRefusal>,
     standing: Arc<Standing>,
     room: Option<RoomName>,
     config: Config,
@@ -47,35 +40,12 @@ pub(super) struct Reader {
     heard: Instant,
 }
 
-/// What the reader knows of the log in one incarnation.
-pub(super) struct Position {
-    members: Members,
-    /// The last applied entry.
-    last: EntryId,
-    /// The token of this incarnation's first entry.
-    token: u64,
-    /// The number of this incarnation, when its first entry has come back.
-    incarnation: Option<Incarnation>,
-    has_ended: bool,
-    digests: Digests,
-    /// The points at which the members' digests are known, and the room's are not.
-    owed: VecDeque<Statement>,
-    room_digests: (Sender<(u64, u64)>, Receiver<(u64, u64)>),
-    snapshot: Option<PendingSnapshot>,
-}
-
-/// A snapshot whose room the dispatcher has been asked for.
-struct PendingSnapshot {
-    at: EntryId,
-    trim_before: EntryId,
-    members: Vec<u8>,
-    room: Receiver<Vec<u8>>,
-}
-
 impl Reader {
     pub(super) fn new(
         log: RedisLog,
-        (dispatcher, in_flight): (Sender<Event>, Receiver<InFlight>),
+        dispatcher: Sender<Event>,
+        in_flight: Receiver<InFlight>,
+        refusals: Sender<WhisperRefusal>,
         standing: Arc<Standing>,
         room: Option<&RoomName>,
         config: &Config,
@@ -84,6 +54,7 @@ impl Reader {
             log,
             dispatcher,
             in_flight,
+            refusals,
             standing,
             log_prefix: room.map_or(String::new(), |name| format!("room {}: ", name.as_str())),
             room: room.cloned(),
@@ -136,7 +107,9 @@ impl Reader {
             for (id, bytes) in entries {
                 self.apply(&mut position, id, &bytes)?;
             }
-            self.take_digests(&mut position)?;
+            for statement in position.take_digests()? {
+                self.standing.set_statement(statement);
+            }
             self.store_snapshot(&mut position)?;
         }
         Ok(())
@@ -174,68 +147,16 @@ impl Reader {
     ///
     /// The server is not available, or what it has cannot be used.
     pub(super) fn begin(&mut self) -> Result<Position, Lost> {
-        let (members, room, last) = self.load()?;
-        let token = new_token();
+        let (position, room) = Position::load(&mut self.log, self.room.as_ref(), &self.config)?;
         let hello = Entry::Hello {
-            log: members.log(),
-            token,
+            log: position.members.log(),
+            token: position.token,
             node: self.log.address().node.clone(),
         };
         self.log.append(&codec::encode(&hello)).map_err(Lost::Log)?;
-        self.send(Replication::Restore(Box::new(room)))?;
-        Ok(Position {
-            members,
-            last,
-            token,
-            incarnation: None,
-            has_ended: false,
-            digests: Digests::default(),
-            owed: VecDeque::new(),
-            room_digests: bounded(DIGESTS),
-            snapshot: None,
-        })
-    }
-
-    /// Returns the members and the room at an entry of the log: of its newest snapshot, or of its first entry.
-    fn load(&mut self) -> Result<(Members, Room, EntryId), Lost> {
-        if let Some((at, bytes)) = self.log.snapshot().map_err(Lost::Log)? {
-            if self.log.contains(at).map_err(Lost::Log)? {
-                return self.decode_snapshot(at, &bytes).ok_or(Lost::Snapshot(at));
-            }
-            // Somebody has removed the log, or its server has lost the end of it.
-            log::warn!(
-                "{}{}: the snapshot at {at} belongs to entries that are gone; beginning without it",
-                self.log_prefix,
-                self.log.address()
-            );
-            self.log.remove_snapshot().map_err(Lost::Log)?;
-        }
-        let first = match self.log.first().map_err(Lost::Log)? {
-            Some(first) => first,
-            None => {
-                let genesis = codec::encode(&Entry::Genesis);
-                self.log.create(&genesis).map_err(Lost::Log)?;
-                let first = self.log.first().map_err(Lost::Log)?;
-                first.ok_or(Lost::Log(LogError::Missing))?
-            }
-        };
-        let (genesis, bytes) = first;
-        match codec::decode(&bytes) {
-            Ok(Entry::Genesis) => {}
-            Ok(_) => return Err(Lost::Entry(genesis, DecodeError::Malformed)),
-            Err(error) => return Err(Lost::Entry(genesis, error)),
-        }
-        let room = Room::new(self.room.as_ref(), genesis.millis, &self.config);
-        Ok((Members::new(genesis), room, genesis))
-    }
-
-    fn decode_snapshot(&self, at: EntryId, bytes: &[u8]) -> Option<(Members, Room, EntryId)> {
-        // The members are one line.
-        let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let (members, room) = (&bytes[..end], &bytes[end + 1..]);
-        let members = serde_json::from_slice(members).ok()?;
-        let room = Room::from_snapshot(room, &self.config).ok()?;
-        Some((members, room, at))
+        let refusals = self.refusals.clone();
+        self.send(Replication::Restore(Box::new(Restored { room, refusals })))?;
+        Ok(position)
     }
 
     fn send(&self, replication: Replication) -> Result<(), Lost> {
@@ -347,9 +268,7 @@ impl Reader {
         effect: Effect,
     ) -> Result<(), Lost> {
         if let Some(point) = effect.point {
-            let digest = position.members.digest();
-            position.owed.push_back(Statement { point, digest });
-            let reply = position.room_digests.0.clone();
+            let reply = position.expect_digest(point);
             self.send(Replication::Digest(point, reply))?;
         }
         if let Some(SnapshotDue {
@@ -369,26 +288,6 @@ impl Reader {
                 room,
             });
             self.send(Replication::Snapshot(reply))?;
-        }
-        Ok(())
-    }
-
-    /// Takes the digests of the room that the dispatcher has sent.
-    fn take_digests(&self, position: &mut Position) -> Result<(), Lost> {
-        for (point, room) in position.room_digests.1.try_iter() {
-            // The dispatcher drops a reply if it owes too many, and keeps their order.
-            while let Some(owed) = position.owed.pop_front() {
-                if owed.point == point {
-                    let mut digest = Digest::from_value(owed.digest);
-                    digest.add(&room.to_le_bytes());
-                    let digest = digest.value();
-                    let statement = Statement { point, digest };
-                    let added = position.digests.add(statement);
-                    added.map_err(|_| Lost::Diverged)?;
-                    self.standing.set_statement(statement);
-                    break;
-                }
-            }
         }
         Ok(())
     }
@@ -420,12 +319,6 @@ impl Drop for Reader {
         // After a panic of the dispatcher there is nobody to tell.
         let _ = self.send(Replication::Lost);
     }
-}
-
-/// Returns a number that no other node has chosen.
-fn new_token() -> u64 {
-    // Its keys are random.
-    RandomState::new().hash_one(SystemTime::now())
 }
 
 /// Returns the age of an entry by this machine's clock.

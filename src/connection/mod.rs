@@ -12,7 +12,8 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Bytes, Message};
 
 use self::message_reader::MessageReader;
-use crate::chat::event::{ConnectionId, Endpoint, Event};
+use crate::chat::event::Event;
+use crate::chat::join::{ConnectionId, Endpoint};
 use crate::config::{CLOSE_TIMEOUT, Config, LINGER_TIMEOUT};
 use crate::outbound::{Outbound, PendingResponse};
 use crate::protocol::Dialect;

@@ -6,7 +6,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::response::HttpResponse;
-use crate::chat::event::{Endpoint, JoinRequest, Received};
+use crate::chat::join::{Endpoint, JoinRequest, Received};
 use crate::config::Config;
 use crate::protocol::plain::PLAIN_SUBPROTOCOL;
 use crate::protocol::{Dialect, JSON_SUBPROTOCOL};

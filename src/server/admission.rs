@@ -15,7 +15,7 @@ use super::permit::{ConnectionLimit, ConnectionPermit};
 use super::refusal::{Refusal, RefusalLog};
 #[cfg(feature = "tls")]
 use super::tls_handshake;
-use crate::chat::event::{ConnectionId, Endpoint};
+use crate::chat::join::{ConnectionId, Endpoint};
 use crate::chat::rooms::{EnterError, Rooms, Visit};
 use crate::config::{
     CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEADER_READ_TIMEOUT,

@@ -65,7 +65,7 @@ pub use self::health::HealthHandle;
 pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 #[cfg(feature = "cluster")]
-use crate::chat::replication::ClusterError;
+use crate::chat::replicate::ClusterError;
 use crate::chat::rooms::Rooms;
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;

@@ -3,15 +3,16 @@
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Dispatcher, LOST, Order, deliver, room};
-use crate::chat::event::{ConnectionId, JoinRequest, Received};
-use crate::chat::replication::{Replication, Step};
+use crate::chat::event::{Replication, RoomDigest, Step, WhisperRefusal};
+use crate::chat::join::{ConnectionId, JoinRequest, Received};
 use crate::protocol::{ClientCommand, Dialect, ServerEvent};
 
 impl Dispatcher {
     pub(super) fn on_replication(&mut self, replication: Replication) {
         match replication {
-            Replication::Restore(room) => {
-                self.room = *room;
+            Replication::Restore(restored) => {
+                self.room = restored.room;
+                self.refusals = Some(restored.refusals);
                 self.order = Order::BetweenEntries;
             }
             Replication::Steps { time, steps } => {
@@ -28,7 +29,10 @@ impl Dispatcher {
                 let _ = reply.try_send(self.room.snapshot());
             }
             Replication::Digest(point, reply) => {
-                let _ = reply.try_send((point, self.room.digest()));
+                let _ = reply.try_send(RoomDigest {
+                    point,
+                    digest: self.room.digest(),
+                });
             }
         }
     }
@@ -58,6 +62,9 @@ impl Dispatcher {
                 self.log_elsewhere(id, "leaves on another node");
                 deliver(&mut self.sessions, &self.room.leave(id));
             }
+            Step::RefuseWhisper(WhisperRefusal { id, to }) => {
+                deliver(&mut self.sessions, &[room::whisper_refused(id, &to)]);
+            }
             Step::LeaveAll(ids) => {
                 let deliveries = self.room.leave_all(ids);
                 let left = deliveries.len();
@@ -70,15 +77,21 @@ impl Dispatcher {
     fn on_remote_command(&mut self, id: ConnectionId, command: ClientCommand<'static>) {
         let time = self.order.time();
         let deliveries = self.room.handle(id, command, || time);
-        // The sender's node does not know how much is queued here, and has shown the sender its copy.
+        // The sender's node does not know how much is queued here, and shows the sender its copy.
         if let Some((receiver, to, bytes)) = room::whisper_to_other(id, &deliveries)
             && let Some(session) = self.sessions.get(receiver)
             && !session.outbound.accepts_whisper(bytes)
         {
-            return log::warn!(
-                "{}{to} reads too slowly: a whisper from another node is dropped",
-                self.log_prefix
-            );
+            let to = to.to_owned();
+            let refusals = self.refusals.as_ref();
+            let sent = refusals.map(|refusals| refusals.try_send(WhisperRefusal { id, to }));
+            if !matches!(sent, Some(Ok(()))) {
+                log::warn!(
+                    "{}too many whispers are refused to tell all senders",
+                    self.log_prefix
+                );
+            }
+            return;
         }
         if let [delivery] = &deliveries[..]
             && let ServerEvent::Renamed { from, to } = &delivery.event

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
-use super::super::event::JoinRequest;
+use super::super::join::JoinRequest;
 use super::*;
 use crate::config::Config;
 use crate::net::Stream;

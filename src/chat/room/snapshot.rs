@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Room;
 use crate::chat::delivery::Delivery;
 use crate::chat::digest::Digest;
-use crate::chat::event::ConnectionId;
+use crate::chat::join::ConnectionId;
 use crate::chat::reservations::Reservations;
 use crate::config::Config;
 
