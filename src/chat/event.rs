@@ -106,6 +106,8 @@ pub(crate) enum Step {
     Leave { id: ConnectionId, is_too_slow: bool },
     /// A whisper did not reach its receiver on another node.
     RefuseWhisper(WhisperRefusal),
+    /// The room begins a new life, with the same users.
+    Renew,
     /// The node of these users is gone.
     LeaveAll(RangeInclusive<ConnectionId>),
 }

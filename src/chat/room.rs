@@ -69,10 +69,13 @@ impl Room {
         }
     }
 
-    /// Returns the number of this life of the room.
+    /// Returns the place of a client that has received everything.
     #[cfg(feature = "cluster")]
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
+    pub(super) fn place(&self) -> Received {
+        Received {
+            epoch: self.epoch,
+            id: self.history.last_id(),
+        }
     }
 
     /// Returns the name of a user.

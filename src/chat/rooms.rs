@@ -24,6 +24,7 @@ use crate::text::RoomName;
 pub(crate) struct Rooms(Arc<Registry>);
 
 /// The registry of rooms for as long as somebody else has it.
+#[derive(Clone)]
 pub(crate) struct WeakRooms(Weak<Registry>);
 
 struct Registry {

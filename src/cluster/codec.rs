@@ -43,6 +43,7 @@ const GENESIS: u8 = 0;
 const HELLO: u8 = 1;
 const BATCH: u8 = 2;
 const BYE: u8 = 3;
+const RENEWAL: u8 = 4;
 
 const JOINED: u8 = 0;
 const JOINED_WITH_NAME: u8 = 1;
@@ -68,6 +69,10 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
             bytes.number(*log);
             bytes.number(*token);
             bytes.text(node);
+        }
+        Entry::Renewal { log } => {
+            bytes.0.push(RENEWAL);
+            bytes.number(*log);
         }
         Entry::Bye { log, incarnation } => {
             bytes.0.push(BYE);
@@ -217,6 +222,9 @@ impl Decoder<'_> {
                 node: self.text()?,
             },
             BATCH => Entry::Batch(self.batch()?),
+            RENEWAL => Entry::Renewal {
+                log: self.number()?,
+            },
             BYE => Entry::Bye {
                 log: self.number()?,
                 incarnation: self.incarnation()?,

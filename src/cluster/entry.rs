@@ -35,6 +35,9 @@ pub(super) enum Entry {
     Hello { log: u64, token: u64, node: String },
     /// What the clients of a node did.
     Batch(Batch),
+    /// A node has seen entries that the log has lost: the numbers of their texts are given to others. The room begins a new
+    /// life, so that clients do not take one for the other.
+    Renewal { log: u64 },
     /// An incarnation has ended.
     Bye { log: u64, incarnation: Incarnation },
 }

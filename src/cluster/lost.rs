@@ -26,10 +26,30 @@ pub(super) enum Lost {
     Diverged,
     /// An entry cannot be read.
     Entry(EntryId, DecodeError),
+    /// The log does not begin with its first entry, and there is no snapshot of what came before.
+    NoSnapshot(EntryId),
     /// The snapshot cannot be read.
     Snapshot(EntryId),
     /// The dispatcher has ended by an internal error.
     Dispatcher,
+}
+
+impl Lost {
+    /// Returns whether clients of this node have seen what the log may not have, so that the room needs a new life.
+    pub(super) fn renews(&self) -> bool {
+        match self {
+            Lost::Log(LogError::LostEntry(_)) | Lost::Gap | Lost::Diverged => true,
+            // A log that was begun anew is a new life.
+            Lost::Log(_)
+            | Lost::Away(_)
+            | Lost::OtherLog
+            | Lost::Removed(_)
+            | Lost::Entry(..)
+            | Lost::NoSnapshot(_)
+            | Lost::Snapshot(_)
+            | Lost::Dispatcher => false,
+        }
+    }
 }
 
 impl fmt::Display for Lost {
@@ -42,6 +62,10 @@ impl fmt::Display for Lost {
             Lost::Gap => f.write_str("a batch of this node is missing in the log"),
             Lost::Diverged => f.write_str("another node is in a different state"),
             Lost::Entry(id, error) => write!(f, "entry {id} {error}"),
+            Lost::NoSnapshot(id) => write!(
+                f,
+                "the entries before {id} are trimmed, and there is no snapshot; without the log's key, all nodes would begin anew"
+            ),
             Lost::Snapshot(id) => write!(f, "the snapshot at {id} cannot be read"),
             Lost::Dispatcher => f.write_str("the dispatcher has ended"),
         }

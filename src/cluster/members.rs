@@ -148,7 +148,7 @@ impl Members {
         let log = match entry {
             // Several nodes have begun the log at once.
             Entry::Genesis => self.log,
-            Entry::Hello { log, .. } | Entry::Bye { log, .. } => *log,
+            Entry::Hello { log, .. } | Entry::Bye { log, .. } | Entry::Renewal { log } => *log,
             Entry::Batch(batch) => batch.header.log,
         };
         if log != self.log {
@@ -157,7 +157,7 @@ impl Members {
         self.count(id, bytes);
         let mut gone = self.remove_silent();
         let verdict = match entry {
-            Entry::Genesis => Verdict::Ignored,
+            Entry::Genesis | Entry::Renewal { .. } => Verdict::Ignored,
             Entry::Hello { token, node, .. } => {
                 gone.extend(self.remove_namesakes(*token, node));
                 self.admit(*token, node)

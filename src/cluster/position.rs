@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::codec::{self, DecodeError};
+use super::codec;
 use super::digests::Digests;
 use super::entry::{Entry, Incarnation, Statement};
 use super::lost::Lost;
@@ -72,17 +72,17 @@ impl Position {
         name: Option<&RoomName>,
         config: &Config,
     ) -> Result<(Position, Room), Lost> {
-        if let Some((at, bytes)) = log.snapshot().map_err(Lost::Log)? {
+        while let Some((at, bytes)) = log.snapshot().map_err(Lost::Log)? {
             if log.contains(at).map_err(Lost::Log)? {
                 let decoded = decode_snapshot(&bytes, config).ok_or(Lost::Snapshot(at));
                 return decoded.map(|(members, room)| (Position::new(members, at), room));
             }
-            // Somebody has removed the log, or its server has lost the end of it.
+            // The log was removed or has lost its end, or there is a newer snapshot meanwhile, which is looked at next.
             log::warn!(
-                "{}: the snapshot at {at} belongs to entries that are gone; beginning without it",
+                "{}: the snapshot at {at} belongs to entries that are gone",
                 log.address()
             );
-            log.remove_snapshot().map_err(Lost::Log)?;
+            log.remove_snapshot(at).map_err(Lost::Log)?;
         }
         let first = match log.first().map_err(Lost::Log)? {
             Some(first) => first,
@@ -96,7 +96,7 @@ impl Position {
         let (genesis, bytes) = first;
         match codec::decode(&bytes) {
             Ok(Entry::Genesis) => {}
-            Ok(_) => return Err(Lost::Entry(genesis, DecodeError::Malformed)),
+            Ok(_) => return Err(Lost::NoSnapshot(genesis)),
             Err(error) => return Err(Lost::Entry(genesis, error)),
         }
         let room = Room::new(name, genesis.millis, config);

@@ -38,6 +38,10 @@ pub(super) struct Reader {
     log_prefix: String,
     /// The last reply of the server.
     heard: Instant,
+    /// The identity of the log that was read last.
+    log_seen: Option<u64>,
+    /// Whether this node has seen entries that the log has lost, and the room has no new life yet.
+    is_renewing: bool,
 }
 
 impl Reader {
@@ -60,6 +64,8 @@ impl Reader {
             room: room.cloned(),
             config: config.clone(),
             heard: Instant::now(),
+            log_seen: None,
+            is_renewing: false,
         }
     }
 
@@ -75,7 +81,13 @@ impl Reader {
                 Ok(()) => return,
                 Err(lost) => lost,
             };
-            if lost == Lost::Dispatcher || self.send(Replication::Lost).is_err() {
+            if lost == Lost::Dispatcher {
+                return;
+            }
+            // Before the clients are closed, so that they come back after it.
+            self.is_renewing |= lost.renews();
+            self.renew();
+            if self.send(Replication::Lost).is_err() {
                 return;
             }
             self.standing.leave();
@@ -115,6 +127,14 @@ impl Reader {
         Ok(())
     }
 
+    /// Begins a new life of the room if this node has seen what others have not.
+    fn renew(&mut self) {
+        if let Some(log) = self.log_seen.filter(|_| self.is_renewing) {
+            let renewal = codec::encode(&Entry::Renewal { log });
+            self.is_renewing = self.log.append(&renewal).is_err();
+        }
+    }
+
     /// Tries an operation until it succeeds, or the server has been away for too long.
     fn retry<T>(
         &mut self,
@@ -148,6 +168,8 @@ impl Reader {
     /// The server is not available, or what it has cannot be used.
     pub(super) fn begin(&mut self) -> Result<Position, Lost> {
         let (position, room) = Position::load(&mut self.log, self.room.as_ref(), &self.config)?;
+        self.log_seen = Some(position.members.log());
+        self.renew();
         let hello = Entry::Hello {
             log: position.members.log(),
             token: position.token,
@@ -210,6 +232,7 @@ impl Reader {
             Entry::Bye { incarnation, .. } => {
                 position.has_ended = position.incarnation == Some(incarnation);
             }
+            Entry::Renewal { .. } => steps.push(Step::Renew),
             Entry::Genesis => {}
         }
         if !steps.is_empty() {

@@ -47,6 +47,8 @@ pub(super) enum LogError {
     Unreachable(String),
     /// The server refuses the operation, perhaps for a while only.
     Refused(String),
+    /// One of the keys has something else than a stream.
+    WrongType(String),
     /// The stream does not exist any more.
     Missing,
     /// The last applied entry is not in the stream any more.
@@ -60,6 +62,7 @@ impl fmt::Display for LogError {
         match self {
             LogError::Unreachable(reason) => write!(f, "cannot be reached: {reason}"),
             LogError::Refused(reason) => f.write_str(reason),
+            LogError::WrongType(keys) => write!(f, "has something else than a log at {keys}"),
             LogError::Missing => f.write_str("has lost the log"),
             LogError::LostEntry(id) => write!(f, "has lost entry {id} of the log"),
             LogError::Malformed => f.write_str("replies what Redis would not"),
@@ -82,10 +85,10 @@ impl From<RedisError> for LogError {
             (_, Some("NOAUTH")) => refused("wants a password"),
             (_, Some("READONLY")) => refused("is a replica that cannot be written"),
             (_, Some("OOM")) => refused("has no memory left (maxmemory)"),
-            (_, Some("WRONGTYPE")) => refused("has something else than a log at a key of the chat"),
+            (_, Some("WRONGTYPE")) => LogError::WrongType(String::new()),
             (_, Some("LOADING")) => refused("is still loading its data"),
-            (_, Some("ERR")) => LogError::Refused(format!(
-                "refuses a command ({text}); Redis 6.2 or later, or Valkey, is needed"
+            (_, Some("ERR")) if is_unknown(&text) => LogError::Refused(format!(
+                "has no streams as Redis 6.2 and later have ({text})"
             )),
             (ErrorKind::Server(_) | ErrorKind::Extension, _) => {
                 LogError::Refused(format!("refuses a command ({text})"))
@@ -96,11 +99,17 @@ impl From<RedisError> for LogError {
     }
 }
 
+/// Returns whether an error is that of a server without streams (before 5.0), or without some of their options (before 6.2).
+fn is_unknown(text: &str) -> bool {
+    let errors = ["unknown command", "syntax error", "Invalid stream ID"];
+    errors.iter().any(|error| text.contains(error))
+}
+
 impl LogError {
     /// Returns whether trying again is of no use.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            LogError::Unreachable(_) | LogError::Refused(_) => false,
+            LogError::Unreachable(_) | LogError::Refused(_) | LogError::WrongType(_) => false,
             LogError::Missing | LogError::LostEntry(_) | LogError::Malformed => true,
         }
     }
@@ -241,10 +250,10 @@ impl RedisLog {
         self.query(&trim).map(drop)
     }
 
-    /// Removes a snapshot of another log.
-    pub(super) fn remove_snapshot(&mut self) -> Result<(), LogError> {
-        let mut remove = cmd("DEL");
-        remove.arg(&self.snapshot);
+    /// Removes the snapshot that stands at this entry.
+    pub(super) fn remove_snapshot(&mut self, at: EntryId) -> Result<(), LogError> {
+        let mut remove = cmd("XDEL");
+        remove.arg(&self.snapshot).arg(at.to_string());
         self.query(&remove).map(drop)
     }
 
@@ -256,12 +265,15 @@ impl RedisLog {
 
     /// Drops the connection after an error of the connection: a reply that comes too late would be taken for the next one.
     fn checked<T>(&mut self, reply: Result<T, RedisError>) -> Result<T, LogError> {
-        reply.map_err(|error| {
-            let error = LogError::from(error);
-            if !matches!(error, LogError::Refused(_)) {
-                self.connection = None;
+        reply.map_err(|error| match LogError::from(error) {
+            LogError::WrongType(_) => {
+                LogError::WrongType(format!("{} or {}", self.log, self.snapshot))
             }
-            error
+            error @ LogError::Refused(_) => error,
+            error => {
+                self.connection = None;
+                error
+            }
         })
     }
 

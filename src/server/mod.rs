@@ -66,7 +66,7 @@ pub use self::shutdown::ShutdownHandle;
 use self::shutdown::ShutdownOnDrop;
 #[cfg(feature = "cluster")]
 use crate::chat::replicate::ClusterError;
-use crate::chat::rooms::Rooms;
+use crate::chat::rooms::{Dispatchers, Rooms};
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
 use crate::config::{Config, ConfigError, ListenAddress, SecretError};
@@ -134,6 +134,8 @@ impl std::error::Error for ServerError {
 pub struct Server {
     listeners: Vec<Listener>,
     config: Config,
+    rooms: Rooms,
+    dispatchers: Dispatchers,
     shutdown: ShutdownHandle,
     health: HealthHandle,
     secret: Option<SharedSecret>,
@@ -146,7 +148,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, the certificate or the secret cannot be used, or an address is not available.
+    /// The configuration is invalid, the certificate, the secret or the log that several nodes share cannot be used, an address is
+    /// not available, or a thread cannot be started.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         Server::new(config, bind_all)
     }
@@ -155,7 +158,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, or the certificate or the secret cannot be used.
+    /// Those of [`bind`](Server::bind), without the addresses.
     pub fn with_listeners(config: Config, listeners: Vec<Listener>) -> Result<Server, ServerError> {
         Server::new(config, |_| Ok(listeners))
     }
@@ -173,11 +176,20 @@ impl Server {
         let listeners = listen(&config)?;
         let waker =
             Waker::new(listeners.iter().map(Listener::address)).map_err(ServerError::Spawn)?;
+        let shutdown = ShutdownHandle::new(waker);
+        let at_end = ShutdownOnDrop(shutdown.clone());
+        let (rooms, dispatchers) =
+            Rooms::start(config.clone(), at_end).map_err(ServerError::Spawn)?;
+        #[cfg(feature = "cluster")]
+        let rooms = join_cluster(rooms, &config)?;
+        let health = HealthHandle(rooms.downgrade());
         Ok(Server {
             listeners,
             config,
-            shutdown: ShutdownHandle::new(waker),
-            health: HealthHandle::default(),
+            rooms,
+            dispatchers,
+            shutdown,
+            health,
             secret,
             #[cfg(feature = "tls")]
             certificate,
@@ -217,12 +229,7 @@ impl Server {
     ///
     /// A thread could not be started, or the dispatcher panicked.
     pub fn run(self) -> Result<(), ServerError> {
-        let at_end = ShutdownOnDrop(self.shutdown.clone());
-        let (rooms, dispatchers) =
-            Rooms::start(self.config.clone(), at_end).map_err(ServerError::Spawn)?;
-        #[cfg(feature = "cluster")]
-        let rooms = join_cluster(rooms, &self.config)?;
-        self.health.set_rooms(&rooms);
+        let rooms = self.rooms;
         let admission = Admission::new(self.config, rooms.clone(), self.secret);
         #[cfg(feature = "tls")]
         let admission = admission.with_certificate(self.certificate);
@@ -234,7 +241,7 @@ impl Server {
         let admission = admission.into_inner();
         admission.unwrap_or_else(PoisonError::into_inner).finish();
         drop(rooms);
-        let ended = dispatchers.join();
+        let ended = self.dispatchers.join();
         accepted.map_err(ServerError::Spawn)?;
         ended.map_err(|_| ServerError::DispatcherPanicked)
     }

@@ -4,7 +4,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Dispatcher, LOST, Order, deliver, room};
 use crate::chat::event::{Replication, RoomDigest, Step, WhisperRefusal};
-use crate::chat::join::{ConnectionId, JoinRequest, Received};
+use crate::chat::join::{ConnectionId, JoinRequest};
 use crate::protocol::{ClientCommand, Dialect, ServerEvent};
 
 impl Dispatcher {
@@ -45,10 +45,7 @@ impl Dispatcher {
                     dialect: Dialect::Plain,
                     name,
                     // Its own node sends what it has missed.
-                    since: Some(Received {
-                        epoch: self.room.epoch(),
-                        id: u64::MAX,
-                    }),
+                    since: Some(self.room.place()),
                 };
                 let deliveries = self.room.join(id, &request, address, self.order.time());
                 deliver(&mut self.sessions, &deliveries);
@@ -65,6 +62,7 @@ impl Dispatcher {
             Step::RefuseWhisper(WhisperRefusal { id, to }) => {
                 deliver(&mut self.sessions, &[room::whisper_refused(id, &to)]);
             }
+            Step::Renew => self.room.renew(self.order.time()),
             Step::LeaveAll(ids) => {
                 let deliveries = self.room.leave_all(ids);
                 let left = deliveries.len();

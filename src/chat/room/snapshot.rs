@@ -52,11 +52,16 @@ impl Room {
         ids.into_iter().flat_map(|id| self.leave(id)).collect()
     }
 
-    /// Begins a new life after the last user has left, as a room other than `/chat` does.
+    /// Begins a new life: what clients know of the one before does not help them to find what they have missed.
+    pub(in crate::chat) fn renew(&mut self, now: u64) {
+        self.epoch = now.max(self.epoch + 1);
+    }
+
+    /// Begins a new life without users and texts after the last user has left, as a room other than `/chat` does.
     pub(in crate::chat) fn restart_if_empty(&mut self, now: u64) {
         let is_unused = self.next_guest == 0;
         if self.users.is_empty() && !self.name.is_empty() && !is_unused {
-            self.epoch = now.max(self.epoch + 1);
+            self.renew(now);
             self.history.clear();
             self.next_guest = 0;
             self.reservations = Reservations::default();

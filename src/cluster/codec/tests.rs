@@ -85,6 +85,7 @@ fn entries_survive_encoding_and_decoding() {
             token: u64::MAX,
             node: "a".into(),
         },
+        Entry::Renewal { log: 1 << 40 },
         Entry::Bye {
             log: 1,
             incarnation: Incarnation::MAX,
