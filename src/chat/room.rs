@@ -31,6 +31,9 @@ struct User {
     name: String,
     /// The address as which the user is counted.
     address: Option<IpAddr>,
+    /// The number of users that joined before, in a room whose users have ids of several nodes.
+    #[cfg(feature = "cluster")]
+    number: u64,
 }
 
 /// The users and their names, and what was said. All times are in milliseconds since 1970.
@@ -92,7 +95,8 @@ impl Room {
     pub(super) fn reserve_name(&mut self, id: ConnectionId, now: u64) {
         // Guest names are never given to another user.
         let user = self.users.get(&id);
-        if let Some(User { name, address }) = user.filter(|user| normalize_name(&user.name).is_ok())
+        if let Some(User { name, address, .. }) =
+            user.filter(|user| normalize_name(&user.name).is_ok())
         {
             self.reservations.add(name, *address, now);
         }
@@ -109,7 +113,8 @@ impl Room {
     ) -> Vec<Delivery<'_>> {
         let requested = request.name.as_deref();
         let address = counted_address(address);
-        let guest_name = format!("user{}", self.next_guest);
+        let number = self.next_guest;
+        let guest_name = format!("user{number}");
         self.next_guest += 1;
         let (name, refusal) =
             match requested.map(|name| (name, self.check_available(id, name, address, now))) {
@@ -121,6 +126,8 @@ impl Room {
         let user = User {
             name: name.clone(),
             address,
+            #[cfg(feature = "cluster")]
+            number,
         };
         self.users.insert(id, user);
         let users = self.users.len();
@@ -227,13 +234,17 @@ impl Room {
     fn list_users(&self) -> ServerEvent<'_> {
         ServerEvent::Who {
             names: self
-                .users
-                .values()
-                .take(MAX_LISTED_NAMES)
+                .first_users(MAX_LISTED_NAMES)
                 .map(|user| Cow::from(&user.name))
                 .collect(),
             users: self.users.len(),
         }
+    }
+
+    /// Returns the users who joined first. Their ids are in that order.
+    #[cfg(not(feature = "cluster"))]
+    fn first_users(&self, number: usize) -> impl Iterator<Item = &User> {
+        self.users.values().take(number)
     }
 
     fn whisper<'a>(
@@ -276,7 +287,7 @@ impl Room {
     }
 
     fn rename(&mut self, id: ConnectionId, requested: &str, now: u64) -> Vec<Delivery<'static>> {
-        let Some(User { name, address }) = self.users.get(&id) else {
+        let Some(User { name, address, .. }) = self.users.get(&id) else {
             return Vec::new();
         };
         let (from, address) = (name.clone(), *address);
@@ -295,11 +306,9 @@ impl Room {
             Ok(name) => name,
             Err(reason) => return vec![name_refused(id, requested, reason)],
         };
-        let user = User {
-            name: name.clone(),
-            address,
-        };
-        self.users.insert(id, user);
+        if let Some(user) = self.users.get_mut(&id) {
+            user.name.clone_from(&name);
+        }
         self.names.remove(&from);
         self.names.add(&name, id);
         vec![Delivery::to_all(ServerEvent::Renamed {

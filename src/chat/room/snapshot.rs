@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-use super::Room;
+use super::{Room, User};
 use crate::chat::delivery::Delivery;
 use crate::chat::digest::Digest;
 use crate::chat::join::ConnectionId;
@@ -41,6 +41,17 @@ impl Room {
         // Writing to a digest cannot fail.
         let _ = (state, counted).serialize(&mut serde_json::Serializer::new(&mut digest));
         digest.value()
+    }
+
+    /// Returns the users who joined first. Their ids are in the order of their nodes.
+    pub(super) fn first_users(&self, number: usize) -> impl Iterator<Item = &User> {
+        let mut users: Vec<&User> = self.users.values().collect();
+        if users.len() > number {
+            users.select_nth_unstable_by_key(number, |user| user.number);
+            users.truncate(number);
+        }
+        users.sort_unstable_by_key(|user| user.number);
+        users.into_iter()
     }
 
     /// Removes the users with these ids.
