@@ -77,7 +77,7 @@ fn the_defaults_are_those_of_the_program() {
         );
         count += 1;
     }
-    assert_eq!(count, 19, "every option that has a default");
+    assert_eq!(count, 20, "every option that has a default");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! | connection | one per WebSocket | its client, for which it orders Pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
 //! | dispatcher | one for `/chat`, and one for each other room that has clients | its inbox | every sender of the inbox is dropped: the registry's after the last client's visit, and that client's |
 //! | flush | with `--writers N`: N − 1 for each batch to 500 clients and more for each of them | nothing | its part of the batch is sent; the dispatcher waits for that |
+//! | append, read | with `--cluster`, one each per room | see `cluster` | see `cluster` |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
 //! # Rules

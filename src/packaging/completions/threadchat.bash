@@ -6,9 +6,9 @@ _threadchat() {
     case $prev in
         --secret-file|--tls-cert|--tls-key|--log-file) compopt -o default; return ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'off error warn info debug trace' -- "$cur"); return ;;
-        --listen|--listen-backlog|--max-connections|--max-per-address|--max-rooms|--history|--max-message|--max-backlog|--ping|--rate-limit|--writers|--allow-origin|--trusted-proxy) return ;;
+        --listen|--listen-backlog|--max-connections|--max-per-address|--max-rooms|--history|--max-message|--max-backlog|--ping|--rate-limit|--writers|--allow-origin|--trusted-proxy|--cluster) return ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W '--listen --listen-backlog --max-connections --max-per-address --max-rooms --history --max-message --max-backlog --ping --rate-limit --writers --allow-origin --secret-file --trusted-proxy --tls-cert --tls-key --metrics --log-level --log-file --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W '--listen --listen-backlog --max-connections --max-per-address --max-rooms --history --max-message --max-backlog --ping --rate-limit --writers --allow-origin --secret-file --trusted-proxy --tls-cert --tls-key --cluster --metrics --log-level --log-file --help --version' -- "$cur")
 }
 complete -F _threadchat threadchat
 

@@ -17,6 +17,7 @@ complete -c threadchat -l secret-file -r -F -d 'only clients that know the first
 complete -c threadchat -l trusted-proxy -x -d 'reverse proxy whose X-Forwarded-For has the address of the client'
 complete -c threadchat -l tls-cert -r -F -d 'certificate in PEM format, followed by those of the authorities between it and a known one'
 complete -c threadchat -l tls-key -r -F -d 'its private key in PEM format'
+complete -c threadchat -l cluster -x -d 'be a node of one chat on several machines, by the Redis or Valkey server at this address: redis://'
 complete -c threadchat -l metrics -d 'serve GET /metrics in Prometheus\' text format'
 complete -c threadchat -l log-level -x -a 'off error warn info debug trace' -d 'off, error, warn, info, debug or trace'
 complete -c threadchat -l log-file -r -F -d 'append the log to this file'
