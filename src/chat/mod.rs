@@ -4,6 +4,7 @@ mod delivery;
 #[cfg(feature = "cluster")]
 pub(crate) mod digest;
 pub(crate) mod dispatcher;
+mod entrance;
 pub(crate) mod event;
 mod history;
 pub(crate) mod join;

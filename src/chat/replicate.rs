@@ -37,6 +37,9 @@ pub(crate) trait Membership: Send + Sync {
     /// Returns whether the room takes clients.
     fn is_open(&self) -> bool;
 
+    /// Makes known that this node is about to end, and waits for nothing.
+    fn shut_down(&self);
+
     fn metrics(&self) -> ClusterMetrics;
 }
 

@@ -9,9 +9,10 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::dispatcher::{self, unix_millis};
+use super::entrance::Entrance;
 use super::event::Event;
 #[cfg(feature = "cluster")]
-use super::replicate::{ClusterError, Membership, Replicate};
+use super::replicate::{ClusterError, Replicate};
 use super::room::Room;
 use crate::config::{Config, HEALTH_CHECK_TIMEOUT};
 use crate::metrics::ChatMetrics;
@@ -45,58 +46,6 @@ struct Others {
     shutting_down: bool,
     /// Every dispatcher of a room holds a clone for as long as it runs.
     running: Sender<()>,
-}
-
-/// The way to a room's dispatcher.
-#[derive(Clone)]
-struct Entrance {
-    /// The dispatcher's inbox.
-    dispatcher: Sender<Event>,
-    /// Where chat clients send their events: the same, or what puts them into an order with those of other nodes.
-    chat: Sender<Event>,
-    #[cfg(feature = "cluster")]
-    membership: Option<Arc<dyn Membership>>,
-}
-
-impl Entrance {
-    fn new(inbox: Sender<Event>) -> Entrance {
-        Entrance {
-            chat: inbox.clone(),
-            dispatcher: inbox,
-            #[cfg(feature = "cluster")]
-            membership: None,
-        }
-    }
-
-    /// Makes the room part of a log.
-    #[cfg(feature = "cluster")]
-    fn replicated(
-        self,
-        room: Option<&RoomName>,
-        replicate: Option<&dyn Replicate>,
-        capacity: usize,
-    ) -> Result<Entrance, ClusterError> {
-        let Some(replicate) = replicate else {
-            return Ok(self);
-        };
-        let replicated = replicate.replicate(room, self.dispatcher.clone(), capacity)?;
-        Ok(Entrance {
-            dispatcher: self.dispatcher,
-            chat: replicated.chat,
-            membership: Some(replicated.membership),
-        })
-    }
-
-    /// Returns whether the room takes chat clients.
-    fn is_open(&self) -> bool {
-        #[cfg(feature = "cluster")]
-        return self
-            .membership
-            .as_ref()
-            .is_none_or(|membership| membership.is_open());
-        #[cfg(not(feature = "cluster"))]
-        true
-    }
 }
 
 struct Entry {
@@ -273,10 +222,15 @@ impl Rooms {
         WeakRooms(Arc::downgrade(&self.0))
     }
 
+    /// Returns the ways to all rooms.
+    fn entrances<'a>(&'a self, others: &'a Others) -> impl Iterator<Item = &'a Entrance> {
+        let entrances = others.rooms.values().map(|entry| &entry.entrance);
+        entrances.chain([&self.0.main])
+    }
+
     /// Returns the inboxes of all rooms.
     fn inboxes(&self, others: &Others) -> Vec<Sender<Event>> {
-        let entrances = others.rooms.values().map(|entry| &entry.entrance);
-        let entrances = entrances.chain([&self.0.main]);
+        let entrances = self.entrances(others);
         entrances
             .map(|entrance| entrance.dispatcher.clone())
             .collect()
@@ -287,6 +241,8 @@ impl Rooms {
         let inboxes = {
             let mut others = self.others();
             others.shutting_down = true;
+            let entrances = self.entrances(&others);
+            entrances.for_each(Entrance::begin_shutdown);
             self.inboxes(&others)
         };
         for inbox in inboxes {
@@ -297,22 +253,17 @@ impl Rooms {
 
     /// Returns whether all rooms take clients, and their dispatchers process their inboxes. Waits as [`ask`](Self::ask) does.
     pub(crate) fn respond(&self) -> bool {
-        let is_open = {
-            let others = self.others();
-            let mut entries = others.rooms.values();
-            self.0.main.is_open() && entries.all(|entry| entry.entrance.is_open())
-        };
-        is_open && self.ask().is_some()
+        let are_open = self.entrances(&self.others()).all(Entrance::is_open);
+        are_open && self.ask().is_some()
     }
 
     /// Returns what the logs of all rooms have brought, if the rooms have logs.
     #[cfg(feature = "cluster")]
     pub(crate) fn cluster_metrics(&self) -> Option<ClusterMetrics> {
-        let mut sum = self.0.main.membership.as_ref()?.metrics();
+        let mut sum = self.0.main.cluster_metrics()?;
         for entry in self.others().rooms.values() {
-            if let Some(membership) = &entry.entrance.membership {
-                sum.add(&membership.metrics());
-            }
+            let metrics = entry.entrance.cluster_metrics();
+            metrics.iter().for_each(|metrics| sum.add(metrics));
         }
         Some(sum)
     }

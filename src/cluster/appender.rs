@@ -8,9 +8,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 
 use super::codec;
 use super::entry::{BatchHeader, Entry, Incarnation, first_id};
-use super::lost::{AWAY_SECONDS, Lost};
+use super::lost::Lost;
 use super::redis_log::RedisLog;
-use super::standing::{Phase, Standing};
+use super::standing::{FAREWELL, Phase, Standing};
 use crate::chat::event::{Event, WhisperRefusal};
 use crate::chat::join::ConnectionId;
 use crate::config::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
@@ -20,9 +20,6 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The pauses between attempts to append, the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-
-/// The time for the last batches and the farewell when the room ends. The others miss this node after ten seconds.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The most refusals of whispers that wait to be appended.
 pub(super) const REFUSALS: usize = 100;
@@ -272,17 +269,11 @@ impl Appender {
                 return Err(None);
             }
         }
-        let deadline = Duration::from_secs(AWAY_SECONDS);
-        self.append_bytes(term, &codec::encode_batch(&header, changes), deadline)
+        self.append_bytes(term, &codec::encode_batch(&header, changes))
     }
 
-    /// Appends an entry, with pauses while the server is away, at most this long.
-    fn append_bytes(
-        &mut self,
-        term: &mut Term,
-        entry: &[u8],
-        patience: Duration,
-    ) -> Result<(), Option<Lost>> {
+    /// Appends an entry, with pauses while the server is away.
+    fn append_bytes(&mut self, term: &mut Term, entry: &[u8]) -> Result<(), Option<Lost>> {
         let (mut pause, max_pause) = PAUSES;
         let mut is_reported = false;
         while self.standing.phase() == term.phase {
@@ -299,7 +290,7 @@ impl Appender {
                     return Ok(());
                 }
                 Err(error) if error.is_final() => return Err(Some(Lost::Log(error))),
-                Err(error) if term.heard.elapsed() >= patience => {
+                Err(error) if term.heard.elapsed() >= self.standing.patience() => {
                     return Err(Some(Lost::Away(error)));
                 }
                 Err(error) => {
@@ -322,11 +313,7 @@ impl Appender {
             log: term.log,
             incarnation: term.incarnation,
         };
-        term.heard = Instant::now();
-        if self
-            .append_bytes(term, &codec::encode(&bye), FAREWELL)
-            .is_ok()
-        {
+        if self.append_bytes(term, &codec::encode(&bye)).is_ok() {
             // The dispatcher gets the last batches, in which its clients leave.
             let deadline = Instant::now() + FAREWELL;
             self.standing.wait_applied(term.phase, term.next, deadline);

@@ -109,7 +109,7 @@ pub(super) enum Verdict {
     Ended,
 }
 
-/// The entry belongs to another log, which has taken the place of this one.
+/// The entry belongs to a later log, which has taken the place of this one.
 #[derive(Debug, PartialEq)]
 pub(super) struct OtherLog;
 
@@ -138,7 +138,7 @@ impl Members {
     ///
     /// # Errors
     ///
-    /// The entry belongs to another log.
+    /// The entry belongs to a later log.
     pub(super) fn apply(
         &mut self,
         id: EntryId,
@@ -151,12 +151,14 @@ impl Members {
             Entry::Hello { log, .. } | Entry::Bye { log, .. } | Entry::Renewal { log } => *log,
             Entry::Batch(batch) => batch.header.log,
         };
-        if log != self.log {
+        if log > self.log {
             return Err(OtherLog);
         }
         self.count(id, bytes);
         let mut gone = self.remove_silent();
         let verdict = match entry {
+            // A node that has not noticed yet that its log was removed.
+            _ if log < self.log => Verdict::Ignored,
             Entry::Genesis | Entry::Renewal { .. } => Verdict::Ignored,
             Entry::Hello { token, node, .. } => {
                 gone.extend(self.remove_namesakes(*token, node));

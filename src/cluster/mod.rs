@@ -147,6 +147,10 @@ impl Membership for Standing {
         self.phase() != Phase::Away
     }
 
+    fn shut_down(&self) {
+        self.begin_shutdown();
+    }
+
     fn metrics(&self) -> ClusterMetrics {
         self.counted()
     }

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::appender::{IN_FLIGHT, InFlight};
 use super::codec;
 use super::entry::{Batch, Entry, first_id, last_id};
-use super::lost::{AWAY_SECONDS, Lost};
+use super::lost::Lost;
 use super::members::{Effect, EntryId, SnapshotDue, Verdict};
 use super::position::{PendingSnapshot, Position};
 use super::redis_log::RedisLog;
@@ -23,9 +23,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// The pauses before a room that has lost its place comes back, the first and the longest. A room that has kept its place for
 /// the longest pause begins with the first one again.
 const RETURN_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
-
-/// The time for which the server may be away.
-const AWAY: Duration = Duration::from_secs(AWAY_SECONDS);
 
 pub(super) struct Reader {
     log: RedisLog,
@@ -81,12 +78,18 @@ impl Reader {
                 Ok(()) => return,
                 Err(lost) => lost,
             };
-            if lost == Lost::Dispatcher {
+            if lost == Lost::Dispatcher || self.standing.phase() == Phase::Ended {
                 return;
             }
-            // Before the clients are closed, so that they come back after it.
-            self.is_renewing |= lost.renews();
-            self.renew();
+            if lost.renews() {
+                self.is_renewing = true;
+                // Before the clients are closed, so that they come back after it. After an error it is done when this node does.
+                if let Ok((position, _)) =
+                    Position::load(&mut self.log, self.room.as_ref(), &self.config)
+                {
+                    self.renew_if_needed(position.members.log());
+                }
+            }
             if self.send(Replication::Lost).is_err() {
                 return;
             }
@@ -127,11 +130,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Begins a new life of the room if this node has seen what others have not.
-    fn renew(&mut self) {
-        if let Some(log) = self.log_seen.filter(|_| self.is_renewing) {
+    /// Begins a new life of the room if this node has seen what others have not. A log that was begun anew is a new life.
+    fn renew_if_needed(&mut self, log: u64) {
+        let is_same = self.log_seen == Some(log);
+        if self.is_renewing && is_same {
             let renewal = codec::encode(&Entry::Renewal { log });
             self.is_renewing = self.log.append(&renewal).is_err();
+        } else {
+            self.is_renewing = false;
         }
     }
 
@@ -151,8 +157,7 @@ impl Reader {
                 Err(lost) => return Err(lost),
             };
             let phase = self.standing.phase();
-            // A room that has been away says so again only if the reason is another one.
-            if self.heard.elapsed() >= AWAY || phase == Phase::Ended {
+            if self.heard.elapsed() >= self.standing.patience() || phase == Phase::Ended {
                 return Err(Lost::Away(error));
             }
             log::debug!("{}{} {error}", self.log_prefix, self.log.address());
@@ -168,8 +173,8 @@ impl Reader {
     /// The server is not available, or what it has cannot be used.
     pub(super) fn begin(&mut self) -> Result<Position, Lost> {
         let (position, room) = Position::load(&mut self.log, self.room.as_ref(), &self.config)?;
+        self.renew_if_needed(position.members.log());
         self.log_seen = Some(position.members.log());
-        self.renew();
         let hello = Entry::Hello {
             log: position.members.log(),
             token: position.token,

@@ -51,8 +51,10 @@ pub(super) enum LogError {
     WrongType(String),
     /// The stream does not exist any more.
     Missing,
-    /// The last applied entry is not in the stream any more.
+    /// The last applied entry is not in the stream any more, and earlier ones are.
     LostEntry(EntryId),
+    /// The last applied entry was trimmed, or the log begun anew.
+    Trimmed(EntryId),
     /// The reply makes no sense.
     Malformed,
 }
@@ -65,6 +67,7 @@ impl fmt::Display for LogError {
             LogError::WrongType(keys) => write!(f, "has something else than a log at {keys}"),
             LogError::Missing => f.write_str("has lost the log"),
             LogError::LostEntry(id) => write!(f, "has lost entry {id} of the log"),
+            LogError::Trimmed(id) => write!(f, "does not keep entry {id} of the log any more"),
             LogError::Malformed => f.write_str("replies what Redis would not"),
         }
     }
@@ -110,7 +113,10 @@ impl LogError {
     pub(super) fn is_final(&self) -> bool {
         match self {
             LogError::Unreachable(_) | LogError::Refused(_) | LogError::WrongType(_) => false,
-            LogError::Missing | LogError::LostEntry(_) | LogError::Malformed => true,
+            LogError::Missing
+            | LogError::LostEntry(_)
+            | LogError::Trimmed(_)
+            | LogError::Malformed => true,
         }
     }
 }
@@ -198,7 +204,11 @@ impl RedisLog {
         let replies = self.checked(replies)?;
         let [known, new] = <[Value; 2]>::try_from(replies).map_err(|_| LogError::Malformed)?;
         if entries(known)?.is_empty() {
-            return Err(LogError::LostEntry(last));
+            return Err(match self.first()? {
+                None => LogError::Missing,
+                Some((first, _)) if first > last => LogError::Trimmed(last),
+                Some(_) => LogError::LostEntry(last),
+            });
         }
         match new {
             Value::Nil => Ok(Vec::new()),

@@ -4,8 +4,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::entry::{Incarnation, Statement};
-use super::lost::Lost;
+use super::lost::{AWAY_SECONDS, Lost};
 use crate::metrics::ClusterMetrics;
+
+/// The time for which the server may be away.
+const AWAY: Duration = Duration::from_secs(AWAY_SECONDS);
+
+/// The same while this node ends, and the time for its last batches to come back. The others miss it after ten seconds.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Whether the room takes clients.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +40,7 @@ struct State {
     statement: Option<Statement>,
     /// The reason why the appender has given up the incarnation.
     lost: Option<Lost>,
+    is_shutting_down: bool,
     metrics: ClusterMetrics,
 }
 
@@ -44,6 +51,7 @@ impl Standing {
             applied: 0,
             statement: None,
             lost: None,
+            is_shutting_down: false,
             metrics: ClusterMetrics::default(),
         };
         Standing {
@@ -87,6 +95,17 @@ impl Standing {
     pub(super) fn end(&self) {
         self.lock().phase = Phase::Ended;
         self.changed.notify_all();
+    }
+
+    /// Makes known that this node is about to end.
+    pub(super) fn begin_shutdown(&self) {
+        self.lock().is_shutting_down = true;
+    }
+
+    /// Returns the time for which the server may be away.
+    pub(super) fn patience(&self) -> Duration {
+        let is_shutting_down = self.lock().is_shutting_down;
+        if is_shutting_down { FAREWELL } else { AWAY }
     }
 
     /// Waits until the room has been admitted, or was not.

@@ -124,11 +124,13 @@ fn a_node_that_comes_back_takes_the_place_of_its_former_self() {
 }
 
 #[test]
-fn an_entry_of_another_log_is_an_error() {
+fn an_entry_of_a_later_log_is_an_error_and_one_of_an_earlier_log_is_ignored() {
     let mut log = Log::new();
     log.hello(7, "a");
+    assert_eq!(log.apply(&batch(999, 1, 0)).verdict, Verdict::Ignored);
+    assert_eq!(log.batch(1, 0).verdict, Verdict::Applies);
     let id = EntryId::default();
-    let applied = log.members.apply(id, &[], &batch(999, 1, 0));
+    let applied = log.members.apply(id, &[], &batch(1001, 1, 1));
     assert_eq!(applied, Err(OtherLog));
 }
 
