@@ -96,6 +96,10 @@ impl From<RedisError> for LogError {
             (ErrorKind::Server(_) | ErrorKind::Extension, _) => {
                 LogError::Refused(format!("refuses a command ({text})"))
             }
+            _ if text.contains("invalid peer certificate") => LogError::Unreachable(
+                "its certificate is not trusted; SSL_CERT_FILE can name that of an authority"
+                    .into(),
+            ),
             _ if error.is_timeout() => LogError::Unreachable("it does not respond".into()),
             _ => LogError::Unreachable(text),
         }
