@@ -59,6 +59,29 @@ fn in_a_phones_landscape_the_header_is_one_line() {
     check(&mut page);
 }
 
+#[test]
+fn in_a_phones_landscape_the_names_have_the_whole_column() {
+    let _watchdog = watchdog(120);
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut page = browser.chat(server.address);
+    let _clients: Vec<Client> = (0..40).map(|_| server.client()).collect();
+    page.wait_until("document.getElementById('names').children.length === 41");
+    // The last pixels of the column, where a page that is high enough has the notifications.
+    let bottom = |control: &str| {
+        format!(
+            "(r => document.elementFromPoint(r.left + r.width / 2, r.bottom - 8)\
+             .closest('{control}') !== null)(document.getElementById('users').getBoundingClientRect())"
+        )
+    };
+    resize(&mut page, 740, 360, 1);
+    page.wait_until(&bottom("#names"));
+    resize(&mut page, 740, 600, 1);
+    page.wait_until(&bottom("#notifications"));
+}
+
 /// Returns whether an element can be scrolled to, is inside the page, and is not covered.
 fn is_usable(id: &str) -> String {
     format!(
