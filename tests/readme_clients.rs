@@ -1,12 +1,12 @@
-//! Runs the clients of the README's examples.
+//! Runs the clients of the documents' examples.
 
 mod support;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use support::readme::README;
+use support::readme::{PROTOCOL, README};
 use support::{Browser, TestServer, python_with_websockets, watchdog};
 
 /// Replaces the default address in an example.
@@ -26,6 +26,29 @@ fn console_lines_connect_a_browser() {
     let mut page = browser.chat(server.address);
     page.value(&example(README.block("js"), server.address));
     witness.recv_until(|text| text.ends_with("]: hello from the console"));
+}
+
+#[test]
+fn python_program_speaks_json() {
+    let _watchdog = watchdog(60);
+    let Some(python) = python_with_websockets() else {
+        return;
+    };
+    let server = TestServer::start();
+    let mut witness = server.client();
+    let program = example(PROTOCOL.block("python"), server.address);
+    let mut child = Command::new(python)
+        .args(["-W", "error", "-u", "-c", &program])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python was found");
+    witness.recv_until(|text| text == "[alice]: hello");
+    witness.send_text("hello, alice");
+    let printed = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+    let printed: Vec<String> = printed.map_while(Result::ok).take(2).collect();
+    assert_eq!(printed, ["alice: hello", "user0: hello, alice"]);
+    child.kill().expect("the program can be ended");
+    child.wait().expect("the program was started");
 }
 
 #[test]
