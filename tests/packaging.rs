@@ -158,6 +158,20 @@ procd_append_param() { shift; printf ' %s' "$@"; }
 "#;
 
 #[test]
+fn openwrt_has_every_option_of_the_server() {
+    let init = fs::read_to_string(folder().join("openwrt/files/threadchat.init"));
+    let init = init.expect("the file is readable");
+    let words: Vec<&str> = init
+        .split(|c: char| !c.is_ascii_lowercase() && c != '_')
+        .collect();
+    for option in programs()[0].options() {
+        let name = option.name.trim_start_matches('-').replace('-', "_");
+        let ends = name == "help" || name == "version";
+        assert!(ends || words.contains(&name.as_str()), "{}", option.name);
+    }
+}
+
+#[test]
 fn openwrt_starts_the_program_with_the_options_of_its_configuration() {
     let _watchdog = watchdog(60);
     let script = format!("{OPENWRT}. ./openwrt/files/threadchat.init; start_service");
