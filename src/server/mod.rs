@@ -32,7 +32,7 @@
 //! - An error of one client, or a panic in its threads, ends that connection alone. A panic of a room's dispatcher
 //!   closes that room's connections, and one of `/chat`'s ends the server (`tests/panics.rs`, `tests/fuzz.rs`).
 //! - Shutdown: the acceptors return and take no client that they do not serve. Pending handshakes have 1 s to complete, and are
-//!   then evicted, so that who has connected gets an answer (`tests/listen.rs`, `tests/systemd.rs`). Each dispatcher sends its clients a Close, and aborts
+//!   then evicted, so that every client that has connected gets an answer (`tests/listen.rs`, `tests/systemd.rs`). Each dispatcher sends its clients a Close, and aborts
 //!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the
 //!   dispatchers end after the last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
 //! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
