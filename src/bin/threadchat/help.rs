@@ -45,4 +45,9 @@ Usage: threadchat [OPTION]...
   --log-level LEVEL       off, error, warn, info, debug or trace [info]
   --log-file PATH         append the log to this file [stderr]
   --help, --version
+
+SIGINT or SIGTERM stops the server: every client is sent what is queued for it
+and a Close. SIGHUP opens the log file and reads the certificate and the secret
+again.
+Exit code 0: stopped; 1: error; 2: invalid arguments; 130: second signal.
 ";
