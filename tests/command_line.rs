@@ -44,6 +44,16 @@ fn invalid_arguments_give_a_one_line_error_and_exit_code_2() {
 }
 
 #[test]
+#[cfg(not(feature = "cluster"))]
+fn cluster_needs_its_feature() {
+    let _watchdog = watchdog(60);
+    let output = run(&["--cluster", "redis://127.0.0.1:6379?name=a"]);
+    assert_eq!(output.status.code(), Some(2));
+    let line = one_line(&output.stderr);
+    assert!(line.contains("built without"), "{line}");
+}
+
+#[test]
 fn port_in_use_gives_a_one_line_error_and_exit_code_1() {
     let _watchdog = watchdog(60);
     let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is free");

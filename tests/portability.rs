@@ -56,3 +56,18 @@ fn no_async_runtime_among_the_dependencies() {
     let runtime = crates.find(|name| RUNTIMES.contains(name));
     assert_eq!(runtime, None, "{tree}");
 }
+
+#[test]
+fn without_the_feature_cluster_redis_is_no_dependency() {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["tree", "--locked", "--edges", "all", "--prefix", "none"])
+        .output()
+        .expect("cargo can be started");
+    let tree = String::from_utf8(output.stdout).expect("the output is UTF-8");
+    assert!(tree.contains("tungstenite "), "{tree}");
+    assert!(
+        !tree.lines().any(|line| line.starts_with("redis")),
+        "{tree}"
+    );
+}

@@ -81,3 +81,13 @@ pub fn who(client: &mut Client) -> Vec<String> {
 pub fn parse(text: &str) -> ServerEvent<'static> {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
+
+/// Returns the key of a room's stream. The name of `/chat` is empty.
+pub fn stream_key(room: &str) -> String {
+    format!("threadchat:{{{room}}}")
+}
+
+/// Returns the key of a room's snapshot.
+pub fn snapshot_key(room: &str) -> String {
+    format!("{}:snapshot", stream_key(room))
+}

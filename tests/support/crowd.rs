@@ -85,7 +85,7 @@ struct Progress {
 }
 
 impl Crowd {
-    /// Starts the talkers and waits until each has received something.
+    /// Starts the talkers.
     pub fn start(talkers: Vec<Talker>) -> Crowd {
         let shared = Arc::new(Shared {
             start: Instant::now(),
@@ -97,11 +97,14 @@ impl Crowd {
             thread::spawn(move || Talk::new(talker, sender, &shared).run())
         };
         let threads = talkers.into_iter().enumerate().map(start).collect();
-        let crowd = Crowd { shared, threads };
-        crowd.wait("all are connected", |progress| {
+        Crowd { shared, threads }
+    }
+
+    /// Waits until all talkers are connected.
+    pub fn wait_for_all(&self) {
+        self.wait("all are connected", |progress| {
             progress.connections.load(Ordering::Relaxed) > 0
         });
-        crowd
     }
 
     /// Returns the number of messages that came back to their senders.

@@ -1,0 +1,28 @@
+//! One chat on several nodes: the chat itself, and what it survives.
+//!
+//! Without redis-server the tests report that they were skipped, and pass, unless CI is set. They wait more than they
+//! compute: with `--test-threads 8` they take a quarter of the time.
+#![cfg(feature = "cluster")]
+
+mod support;
+
+#[path = "cluster/chat.rs"]
+mod chat;
+#[path = "support/chat_checker.rs"]
+mod chat_checker;
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/crowd.rs"]
+mod crowd;
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "cluster/network.rs"]
+mod network;
+#[path = "cluster/nodes.rs"]
+mod nodes;
+#[path = "support/redis.rs"]
+mod redis;
+#[path = "cluster/redis_faults.rs"]
+mod redis_faults;
+#[path = "cluster/start.rs"]
+mod start;

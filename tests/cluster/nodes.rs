@@ -1,0 +1,232 @@
+//! Nodes that die, hang, start late, or fall behind.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use threadchat::protocol::ServerEvent;
+
+use super::chat_checker::{End, assert_consistent};
+use super::cluster::{
+    enter, event_that, id_of, next_event, node, node_at, say, stream_key, three_nodes,
+};
+use super::crowd::{Crowd, Talker};
+use super::redis::{RedisServer, Reply, free_address};
+use super::support::{Client, Line, ServerProcess, eventually, watchdog};
+
+/// The log time after which the users of a silent node are removed.
+const NODE_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[test]
+fn users_of_a_killed_node_leave_after_ten_seconds() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let [a, b, c] = three_nodes(&redis);
+    let mut talkers: Vec<Talker> = [&a, &b, &c]
+        .map(|node| Talker::new("talker", node.address))
+        .to_vec();
+    // The one of the node that dies goes on elsewhere.
+    talkers[2].nodes.push(a.address);
+    let crowd = Crowd::start(talkers);
+    crowd.wait_for_all();
+    let (mut ann, _) = enter(a.address, "/chat?name=ann");
+    let (_dora, _) = enter(c.address, "/chat?name=dora");
+    let joined = |event: &ServerEvent<'_>| matches!(event, ServerEvent::Joined { name, .. } if name == "dora");
+    event_that(&mut ann, joined);
+    c.signal(Signal::KILL);
+    let killed = Instant::now();
+    let left =
+        |event: &ServerEvent<'_>| matches!(event, ServerEvent::Left { name, .. } if name == "dora");
+    event_that(&mut ann, left);
+    let after = killed.elapsed();
+    let expected = NODE_TIMEOUT - Duration::from_secs(2)..NODE_TIMEOUT + Duration::from_secs(4);
+    assert!(expected.contains(&after), "{after:?}");
+    // The name is available again, on any node.
+    let (dora, welcome) = enter(b.address, "/chat?name=dora");
+    assert!(
+        matches!(&welcome, ServerEvent::Welcome { name, .. } if name == "dora"),
+        "{welcome:?}"
+    );
+    dora.close();
+    ann.close();
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn a_node_that_hung_closes_its_clients_and_comes_back() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let [a, b, c] = three_nodes(&redis);
+    let talkers = [&a, &b, &c].map(|node| Talker::new("talker", node.address));
+    let crowd = Crowd::start(talkers.to_vec());
+    crowd.wait_for_messages(300);
+    c.signal(Signal::STOP);
+    // What this measures is time itself.
+    thread::sleep(2 * NODE_TIMEOUT);
+    c.signal(Signal::CONT);
+    eventually("the client of the node is back", || {
+        crowd.connections() == 4
+    });
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    let closed = recordings
+        .iter()
+        .filter(|recording| recording.end == End::Closed(1013));
+    assert_eq!(closed.count(), 1, "one client was closed with 1013");
+    assert_consistent(&recordings);
+}
+
+#[test]
+fn a_short_hang_of_a_node_goes_unnoticed() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let [a, b, c] = three_nodes(&redis);
+    let talkers = [&a, &b, &c].map(|node| Talker::new("talker", node.address));
+    let crowd = Crowd::start(talkers.to_vec());
+    crowd.wait_for_messages(300);
+    c.signal(Signal::STOP);
+    thread::sleep(Duration::from_secs(4));
+    c.signal(Signal::CONT);
+    crowd.wait_for_messages(300);
+    assert_eq!(crowd.connections(), 3);
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn a_node_joins_in_the_middle_of_a_flood() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = ["a", "b"].map(|name| node(&redis, name));
+    let late = free_address();
+    let mut talkers: Vec<Talker> = (0..6)
+        .map(|number| Talker {
+            pause: Some(Duration::from_millis(1)),
+            renames: number == 0,
+            ..Talker::new(&format!("talker{number}"), nodes[number % 2].address)
+        })
+        .collect();
+    talkers.push(Talker::new("late", late));
+    let crowd = Crowd::start(talkers);
+    crowd.wait_for_messages(3000);
+    let url = redis.url("late");
+    let listen = late.to_string();
+    let _late = ServerProcess::start_anywhere(&[
+        "--listen",
+        &listen,
+        "--cluster",
+        &url,
+        "--history",
+        "1000",
+    ]);
+    crowd.wait_for_all();
+    crowd.wait_for_messages(3000);
+    assert_consistent(&crowd.finish());
+}
+
+/// Returns the id of the first or the last entry of a stream.
+fn entry_id(redis: &RedisServer, command: &str) -> Option<(u64, u64)> {
+    let (from, to) = if command == "XRANGE" {
+        ("-", "+")
+    } else {
+        ("+", "-")
+    };
+    let Reply::List(entries) = redis.command(&[command, &stream_key(""), from, to, "COUNT", "1"])
+    else {
+        return None;
+    };
+    let Some(Reply::List(entry)) = entries.first() else {
+        return None;
+    };
+    let id = entry.first()?.text();
+    let (time, number) = id.split_once('-')?;
+    Some((time.parse().ok()?, number.parse().ok()?))
+}
+
+#[test]
+fn a_node_that_was_behind_a_trim_is_in_the_same_chat_again() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = ["a", "b"].map(|name| node(&redis, name));
+    let line = Line::start(redis.address);
+    let behind = node_at(line.address, "behind");
+    let mut talkers: Vec<Talker> = (0..6)
+        .map(|number| Talker {
+            pause: Some(Duration::ZERO),
+            ..Talker::new(&format!("talker{number}"), nodes[number % 2].address)
+        })
+        .collect();
+    talkers.push(Talker::new("behind", behind.address));
+    let crowd = Crowd::start(talkers);
+    crowd.wait_for_all();
+    crowd.wait_for_messages(500);
+    line.hold();
+    let held = entry_id(&redis, "XREVRANGE");
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while entry_id(&redis, "XRANGE") <= held {
+        assert!(Instant::now() < deadline, "the stream is not trimmed");
+        thread::sleep(Duration::from_millis(20));
+    }
+    line.release();
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn the_stream_stays_bounded() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = ["a", "b"].map(|name| node(&redis, name));
+    let talkers = (0..6).map(|number| Talker {
+        pause: Some(Duration::ZERO),
+        ..Talker::new(&format!("talker{number}"), nodes[number % 2].address)
+    });
+    let crowd = Crowd::start(talkers.collect());
+    let mut trims = 0;
+    let mut longest = 0;
+    let mut length = 0;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while trims < 2 {
+        assert!(
+            Instant::now() < deadline,
+            "{length} entries, and {trims} trims"
+        );
+        let before = std::mem::replace(&mut length, redis.number(&["XLEN", &stream_key("")]));
+        trims += usize::from(length < before);
+        longest = longest.max(length);
+        thread::sleep(Duration::from_millis(5));
+    }
+    println!("at most {longest} entries");
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn the_last_node_leaves_a_chat_that_the_next_one_goes_on_with() {
+    let _watchdog = watchdog(60);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut first = node(&redis, "a");
+    let (mut client, _) = enter(first.address, "/chat?name=ann");
+    say(&mut client, "hello");
+    id_of(&mut client, "hello");
+    first.signal(Signal::TERM);
+    assert_eq!(client.expect_close(), 1001);
+    assert!(first.wait().success());
+    let second = node(&redis, "a");
+    let mut client = Client::json(second.address, "/chat?name=ann");
+    let welcome = next_event(&mut client);
+    let expected = |event: &ServerEvent<'_>| matches!(event, ServerEvent::Welcome { name, users: 1, last: 1, .. } if name == "ann");
+    assert!(expected(&welcome), "{welcome:?}");
+    assert_eq!(id_of(&mut client, "hello"), 1);
+}

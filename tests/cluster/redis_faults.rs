@@ -1,0 +1,252 @@
+//! Faults of Redis under running nodes.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tungstenite::Error;
+
+use super::chat_checker::{End, Recording, assert_consistent};
+use super::cluster::{node, node_at, stream_key, three_nodes};
+use super::crowd::{Crowd, Talker};
+use super::redis::{RedisServer, free_address};
+use super::support::client::request;
+use super::support::{Client, Line, RawClient, ServerProcess, eventually, watchdog};
+
+/// Starts a talker on each node.
+fn talk<'a>(nodes: impl IntoIterator<Item = &'a ServerProcess>) -> Crowd {
+    let talkers = nodes
+        .into_iter()
+        .map(|node| Talker::new("talker", node.address));
+    let crowd = Crowd::start(talkers.collect());
+    crowd.wait_for_all();
+    crowd.wait_for_messages(300);
+    crowd
+}
+
+/// Returns the status of `GET /health`.
+fn health(node: &ServerProcess) -> u16 {
+    let mut raw = RawClient::connect(node.address);
+    raw.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = raw.head();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("{head}"))
+}
+
+/// Returns the status of the response to a newcomer.
+fn newcomer(node: &ServerProcess) -> u16 {
+    match Client::try_connect(node.address, request(node.address, "/chat")) {
+        Ok(client) => client.response.status().as_u16(),
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn count(recordings: &[Recording], end: End) -> usize {
+    recordings
+        .iter()
+        .filter(|recording| recording.end == end)
+        .count()
+}
+
+#[test]
+fn a_killed_redis_that_comes_back_loses_nothing() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    for away in [0, 1, 3] {
+        redis.kill();
+        thread::sleep(Duration::from_secs(away));
+        redis.restart();
+        crowd.wait_for_messages(300);
+    }
+    assert_eq!(crowd.connections(), 3, "no client is closed");
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn a_redis_that_hangs_loses_nothing() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    redis.signal(Signal::STOP);
+    thread::sleep(Duration::from_secs(4));
+    redis.signal(Signal::CONT);
+    crowd.wait_for_messages(300);
+    assert_eq!(crowd.connections(), 3, "no client is closed");
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn while_redis_is_away_for_long_clients_are_sent_away() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    assert_eq!(nodes.each_ref().map(health), [200; 3]);
+    redis.kill();
+    let killed = Instant::now();
+    eventually("all nodes are unhealthy", || {
+        nodes.each_ref().map(health) == [503; 3]
+    });
+    eventually("newcomers are refused", || {
+        nodes.each_ref().map(newcomer) == [503; 3]
+    });
+    let after = killed.elapsed();
+    assert!(after > Duration::from_secs(8), "{after:?}");
+    redis.restart();
+    eventually("all nodes are healthy", || {
+        nodes.each_ref().map(health) == [200; 3]
+    });
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    assert_eq!(count(&recordings, End::Closed(1013)), 3);
+    assert_consistent(&recordings);
+}
+
+#[test]
+fn a_full_redis_loses_nothing() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    thread::sleep(Duration::from_secs(3));
+    let full = crowd.received();
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    crowd.wait_for_messages(300);
+    assert!(full > 0);
+    assert_eq!(crowd.connections(), 3, "no client is closed");
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn a_redis_that_stays_full_sends_clients_away() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    eventually("newcomers are refused", || {
+        nodes.each_ref().map(newcomer) == [503; 3]
+    });
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    eventually("all nodes are healthy", || {
+        nodes.each_ref().map(health) == [200; 3]
+    });
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    assert_eq!(count(&recordings, End::Closed(1013)), 3);
+    assert_consistent(&recordings);
+}
+
+#[test]
+fn a_flushed_redis_gets_no_second_room() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = ["a", "b"].map(|name| node(&redis, name));
+    let third = free_address();
+    let mut talkers: Vec<_> = nodes
+        .iter()
+        .map(|node| Talker::new("ann", node.address))
+        .collect();
+    // The third node does not run yet.
+    talkers.push(Talker::new("ann", third));
+    let crowd = Crowd::start(talkers);
+    crowd.wait_for_messages(300);
+    redis.command(&["FLUSHALL"]);
+    let (url, listen) = (redis.url("c"), third.to_string());
+    let _third = ServerProcess::start_anywhere(&["--listen", &listen, "--cluster", &url]);
+    crowd.wait_for_all();
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    assert_eq!(count(&recordings, End::Closed(1013)), 2);
+    assert_consistent(&recordings);
+}
+
+#[test]
+fn a_deleted_stream_gets_no_second_room() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    redis.command(&["DEL", &stream_key("")]);
+    crowd.wait_for_messages(300);
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn the_promotion_of_a_replica_that_lacks_entries_is_noticed() {
+    let _watchdog = watchdog(110);
+    let (Some(mut primary), Some(replica)) = (RedisServer::start(), RedisServer::start()) else {
+        return;
+    };
+    let replication = Line::start(primary.address);
+    replica.replicate(replication.address);
+    let line = Line::start(primary.address);
+    let mut nodes = ["a", "b", "c"].map(|name| node_at(line.address, name));
+    let crowd = talk(&nodes);
+    replication.hold();
+    crowd.wait_for_messages(200);
+    primary.kill();
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    line.lead_to(replica.address);
+    line.cut();
+    eventually("all clients are closed and back", || {
+        crowd.connections() >= 6
+    });
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    assert_eq!(count(&recordings, End::Closed(1013)), 3);
+    assert_consistent(&recordings);
+    for node in &mut nodes {
+        node.wait_for_log("lost");
+    }
+}
+
+#[test]
+fn a_replica_that_has_all_entries_takes_over_unnoticed() {
+    let _watchdog = watchdog(110);
+    let (Some(mut primary), Some(replica)) = (RedisServer::start(), RedisServer::start()) else {
+        return;
+    };
+    let line = Line::start(primary.address);
+    let nodes = ["a", "b", "c"].map(|name| node_at(line.address, name));
+    let crowd = talk(&nodes);
+    replica.replicate(primary.address);
+    crowd.wait_for_messages(100);
+    // Nodes send nothing while the replica receives the rest.
+    line.hold();
+    let stream = stream_key("");
+    eventually("the replica has all entries", || {
+        let length = |redis: &RedisServer| redis.number(&["XLEN", &stream]);
+        length(&primary) == length(&replica)
+    });
+    primary.kill();
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    line.lead_to(replica.address);
+    line.cut();
+    line.release();
+    crowd.wait_for_messages(300);
+    assert_eq!(crowd.connections(), 3, "no client is closed");
+    assert_consistent(&crowd.finish());
+}
