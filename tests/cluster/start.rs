@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use super::cluster::{enter, id_of, node, say, snapshot_key, stream_key};
+use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, id_of, node, say};
 use super::redis::{RedisServer, free_address};
 use super::support::{Client, ServerProcess, eventually, server_process, watchdog};
 
@@ -132,13 +132,13 @@ fn a_read_only_replica_is_refused() {
 #[test]
 fn a_foreign_value_at_a_key_is_refused() {
     let _watchdog = watchdog(110);
-    for key in [stream_key(""), snapshot_key("")] {
+    for key in [LOG_KEY, SNAPSHOT_KEY] {
         let Some(redis) = RedisServer::start() else {
             return;
         };
-        redis.command(&["RPUSH", &key, "mine"]);
-        assert_refused(&redis.url("a"), &[&key]);
-        assert_eq!(redis.number(&["LLEN", &key]), 1, "it is as it was");
+        redis.command(&["RPUSH", key, "mine"]);
+        assert_refused(&redis.url("a"), &[key]);
+        assert_eq!(redis.number(&["LLEN", key]), 1, "it is as it was");
     }
 }
 

@@ -46,8 +46,9 @@ pub fn numbered(sender: usize, number: usize) -> String {
     format!("{sender}.{number}")
 }
 
-fn parse(text: &str) -> Option<(usize, usize)> {
-    let (sender, number) = text.split_once('.')?;
+/// Returns the sender and the number of a message.
+pub fn parse_number(text: &str) -> Option<(usize, usize)> {
+    let (sender, number) = text.split(' ').next()?.split_once('.')?;
     Some((sender.parse().ok()?, number.parse().ok()?))
 }
 
@@ -218,7 +219,7 @@ fn nothing_doubled(lives: &BTreeMap<u64, Life>, problems: &mut Vec<String>) {
     for (epoch, life) in lives {
         let mut newest = BTreeMap::new();
         for (id, (_, text, _)) in &life.texts {
-            let Some((sender, number)) = parse(text) else {
+            let Some((sender, number)) = parse_number(text) else {
                 continue;
             };
             if let Some(other) = places.insert((sender, number), (epoch, id)) {
@@ -240,7 +241,9 @@ fn nothing_missing(
     problems: &mut Vec<String>,
 ) {
     let texts = lives.values().flat_map(|life| life.texts.values());
-    let arrived: BTreeSet<_> = texts.filter_map(|(_, text, _)| parse(text)).collect();
+    let arrived: BTreeSet<_> = texts
+        .filter_map(|(_, text, _)| parse_number(text))
+        .collect();
     for recording in recordings {
         let (first, end) = recording.sent;
         let is_there = |number: &usize| arrived.contains(&(recording.sender, *number));

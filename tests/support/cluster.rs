@@ -82,12 +82,8 @@ pub fn parse(text: &str) -> ServerEvent<'static> {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Returns the key of a room's stream. The name of `/chat` is empty.
-pub fn stream_key(room: &str) -> String {
-    format!("threadchat:{{{room}}}")
-}
+/// The key of the stream of `/chat`.
+pub const LOG_KEY: &str = "threadchat:{/chat}:log";
 
-/// Returns the key of a room's snapshot.
-pub fn snapshot_key(room: &str) -> String {
-    format!("{}:snapshot", stream_key(room))
-}
+/// The key of its newest snapshot.
+pub const SNAPSHOT_KEY: &str = "threadchat:{/chat}:snapshot";
