@@ -16,6 +16,8 @@ mod cluster;
 mod crowd;
 #[path = "support/fault_proxy.rs"]
 mod fault_proxy;
+#[path = "cluster/log_faults.rs"]
+mod log_faults;
 #[path = "cluster/network.rs"]
 mod network;
 #[path = "cluster/nodes.rs"]

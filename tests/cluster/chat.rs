@@ -147,10 +147,9 @@ fn users_come_and_go_on_all_nodes() {
     let (mut cleo, welcome) = enter(c.address, "/chat");
     assert_eq!(name(&welcome), "user2");
     eventually("bob has his name", || {
-        [&mut ann, &mut bob, &mut cleo]
-            .map(who)
-            .iter()
-            .all(|list| *list == ["ann", "bob", "user2"])
+        let mut lists = [&mut ann, &mut bob, &mut cleo].map(who);
+        lists.iter_mut().for_each(|list| list.sort());
+        lists.iter().all(|list| *list == ["ann", "bob", "user2"])
     });
     // Users of a node that is shut down leave with it.
     c.signal(Signal::TERM);
@@ -173,6 +172,31 @@ fn users_come_and_go_on_all_nodes() {
             users: 1
         }
     );
+}
+
+#[test]
+fn who_lists_users_in_the_order_of_their_joins() {
+    let _watchdog = watchdog(60);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = (node(&redis, "a"), node(&redis, "b"));
+    let mut clients = Vec::new();
+    for (node, path) in [
+        (&b, "/chat?name=first"),
+        (&a, "/chat?name=second"),
+        (&b, "/chat?name=third"),
+        (&a, "/chat?name=fourth"),
+    ] {
+        clients.push(enter(node.address, path).0);
+    }
+    let expected = ["first", "second", "third", "fourth"];
+    for client in &mut clients {
+        eventually("the node has read the joins", || {
+            who(client).len() == expected.len()
+        });
+        assert_eq!(who(client), expected);
+    }
 }
 
 #[test]

@@ -232,3 +232,17 @@ fn the_last_node_leaves_a_chat_that_the_next_one_goes_on_with() {
     assert!(expected(&welcome), "{welcome:?}");
     assert_eq!(id_of(&mut client, "hello"), 1);
 }
+
+#[test]
+fn a_second_node_of_a_name_takes_the_place_of_the_first() {
+    let _watchdog = watchdog(60);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut first = node(&redis, "a");
+    let (mut ann, _) = enter(first.address, "/chat?name=ann");
+    let second = node(&redis, "a");
+    let (_bob, _) = enter(second.address, "/chat?name=bob");
+    assert_eq!(ann.expect_close(), 1013);
+    first.wait_for_log("begun anew as a");
+}

@@ -14,7 +14,7 @@ use super::support::client::request;
 use super::support::{Client, Line, RawClient, ServerProcess, eventually, watchdog};
 
 /// Starts a talker on each node.
-fn talk<'a>(nodes: impl IntoIterator<Item = &'a ServerProcess>) -> Crowd {
+pub fn talk<'a>(nodes: impl IntoIterator<Item = &'a ServerProcess>) -> Crowd {
     let talkers = nodes
         .into_iter()
         .map(|node| Talker::new("talker", node.address));
@@ -25,7 +25,7 @@ fn talk<'a>(nodes: impl IntoIterator<Item = &'a ServerProcess>) -> Crowd {
 }
 
 /// Returns the status of `GET /health`.
-fn health(node: &ServerProcess) -> u16 {
+pub fn health(node: &ServerProcess) -> u16 {
     let mut raw = RawClient::connect(node.address);
     raw.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = raw.head();
@@ -179,6 +179,22 @@ fn a_flushed_redis_gets_no_second_room() {
     crowd.wait_for_messages(300);
     let recordings = crowd.finish();
     assert_eq!(sent_away(&recordings), 2);
+    assert_consistent(&recordings);
+}
+
+#[test]
+fn a_redis_that_restarts_empty_gets_no_second_room() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::with_args(&["--appendonly", "no"]) else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    redis.kill();
+    redis.restart();
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    assert_eq!(sent_away(&recordings), 3);
     assert_consistent(&recordings);
 }
 

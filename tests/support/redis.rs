@@ -102,11 +102,14 @@ impl RedisServer {
     }
 
     /// Sends a command and returns the reply, which is no error.
-    pub fn command(&self, words: &[&str]) -> Reply {
+    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Reply {
+        let name = words
+            .first()
+            .map(|name| String::from_utf8_lossy(name.as_ref()));
         match self.try_command(words) {
-            Ok(Reply::Error(error)) => panic!("{words:?}: {error}"),
+            Ok(Reply::Error(error)) => panic!("{name:?}: {error}"),
             Ok(reply) => reply,
-            Err(error) => panic!("{words:?}: {error}"),
+            Err(error) => panic!("{name:?}: {error}"),
         }
     }
 
@@ -123,14 +126,15 @@ impl RedisServer {
     /// # Errors
     ///
     /// The server is not reachable or does not reply in time.
-    pub fn try_command(&self, words: &[&str]) -> io::Result<Reply> {
+    pub fn try_command<W: AsRef<[u8]>>(&self, words: &[W]) -> io::Result<Reply> {
         let mut socket = TcpStream::connect(self.address)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            request += &format!("${}\r\n{word}\r\n", word.len());
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words.iter().map(AsRef::as_ref) {
+            request.extend(format!("${}\r\n", word.len()).bytes());
+            request.extend([word, b"\r\n"].concat());
         }
-        socket.write_all(request.as_bytes())?;
+        socket.write_all(&request)?;
         read_reply(&mut BufReader::new(socket))
     }
 

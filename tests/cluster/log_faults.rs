@@ -1,0 +1,153 @@
+//! A log with entries that no node wrote, and one that is begun, left, and begun again all the time.
+
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use threadchat::protocol::ServerEvent;
+
+use super::chat_checker::assert_consistent;
+use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, node, three_nodes, who};
+use super::crowd::{Crowd, Talker};
+use super::redis::{RedisServer, Reply};
+use super::redis_faults::{health, talk};
+use super::start::assert_refused;
+use super::support::{eventually, watchdog};
+
+/// Appends what no node wrote to the log, and checks that the nodes stop with these words, and go on without it.
+fn assert_stops(field: &str, value: &[u8], words: &str) {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    let append = [b"XADD", LOG_KEY.as_bytes(), b"*", field.as_bytes(), value];
+    let id = redis.command(&append).text();
+    for node in &mut nodes {
+        node.wait_for_log(words);
+    }
+    eventually("all nodes are unhealthy", || {
+        nodes.each_ref().map(health) == [503; 3]
+    });
+    node(&redis, "d").wait_for_log(words);
+    redis.command(&["XDEL", LOG_KEY, &id]);
+    crowd.wait_for_messages(100);
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn an_entry_that_is_none_stops_the_room() {
+    let _watchdog = watchdog(110);
+    assert_stops("foreign", b"value", "is no entry of threadchat");
+}
+
+#[test]
+fn an_entry_of_another_version_stops_the_room() {
+    let _watchdog = watchdog(110);
+    assert_stops("e", b"\x02\x00", "is of version 0x2");
+}
+
+#[test]
+fn a_snapshot_that_is_none_keeps_nodes_from_starting() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let first = node(&redis, "a");
+    let Reply::List(entries) = redis.command(&["XRANGE", LOG_KEY, "-", "+", "COUNT", "1"]) else {
+        panic!("no entries");
+    };
+    let Some(Reply::List(entry)) = entries.first() else {
+        panic!("no entry");
+    };
+    redis.command(&["XADD", SNAPSHOT_KEY, &entry[0].text(), "e", "{}"]);
+    assert_refused(&redis.url("b"), &["snapshot"]);
+    assert_eq!(health(&first), 200);
+}
+
+#[test]
+fn a_clock_that_jumps_sends_nobody_away() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    // What was there before is ignored, but its id counts: the server gives none below it.
+    let Reply::List(entries) = redis.command(&["XREVRANGE", LOG_KEY, "+", "-", "COUNT", "1"])
+    else {
+        panic!("no entries");
+    };
+    let Some(Reply::List(entry)) = entries.first() else {
+        panic!("no entry");
+    };
+    let Reply::List(fields) = &entry[1] else {
+        panic!("no fields");
+    };
+    let Reply::Bulk(Some(bytes)) = &fields[1] else {
+        panic!("no bytes");
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let hour_later = now.expect("the clock is set") + Duration::from_secs(3600);
+    let id = format!("{}-0", hour_later.as_millis());
+    let append = [b"XADD", LOG_KEY.as_bytes(), id.as_bytes(), b"e", bytes];
+    redis.command(&append);
+    crowd.wait_for_messages(1000);
+    assert_eq!(crowd.connections(), 3, "no client is closed");
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
+fn nodes_that_start_at_once_begin_one_log() {
+    let _watchdog = watchdog(110);
+    for round in 0..5 {
+        let Some(redis) = RedisServer::start() else {
+            return;
+        };
+        let nodes: Vec<_> = thread::scope(|scope| {
+            let start = |number: usize| {
+                let redis = &redis;
+                scope.spawn(move || node(redis, &format!("node{number}")))
+            };
+            let threads: Vec<_> = (0..4).map(start).collect();
+            let started = threads.into_iter().map(|thread| thread.join());
+            started.map(|node| node.expect("the node starts")).collect()
+        });
+        let mut clients: Vec<_> = nodes
+            .iter()
+            .map(|node| enter(node.address, "/chat?name=ann"))
+            .collect();
+        let epoch = |welcome: &ServerEvent<'_>| match welcome {
+            ServerEvent::Welcome { epoch, .. } => *epoch,
+            other => panic!("{other:?}"),
+        };
+        let first = epoch(&clients[0].1);
+        assert!(
+            clients.iter().all(|(_, welcome)| epoch(welcome) == first),
+            "round {round}"
+        );
+        eventually("all are there", || {
+            clients.iter_mut().all(|(client, _)| who(client).len() == 4)
+        });
+    }
+}
+
+#[test]
+fn a_room_that_ends_all_the_time_is_one_room() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let addresses = [0, 1, 2].map(|number: usize| nodes[number].address);
+    let talkers = (0..3).map(|number| Talker {
+        path: "/chat/tea",
+        stay: Some(2),
+        nodes: [&addresses[number..], &addresses[..number]].concat(),
+        ..Talker::new("ann", addresses[0])
+    });
+    let crowd = Crowd::start(talkers.collect());
+    crowd.wait_for_messages(300);
+    let recordings = crowd.finish();
+    println!("{} connections", recordings.len());
+    assert_consistent(&recordings);
+}
