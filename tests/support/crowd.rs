@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::chat_checker::Recording;
+use super::chat_checker::{Recording, assert_consistent};
 
 #[path = "talk.rs"]
 mod talk;
@@ -169,4 +169,12 @@ impl Crowd {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Ends a crowd that has lost nothing and whose clients were never sent away.
+pub fn assert_all_stayed(crowd: Crowd) {
+    let talkers = crowd.threads.len();
+    let recordings = crowd.finish();
+    assert_consistent(&recordings);
+    assert_eq!(recordings.len(), talkers, "a client was sent away");
 }
