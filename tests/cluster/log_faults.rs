@@ -53,6 +53,7 @@ fn a_snapshot_that_is_none_keeps_nodes_from_starting() {
         return;
     };
     let first = node(&redis, "a");
+    eventually("the node is healthy", || health(&first) == 200);
     let Reply::List(entries) = redis.command(&["XRANGE", LOG_KEY, "-", "+", "COUNT", "1"]) else {
         panic!("no entries");
     };

@@ -1,5 +1,6 @@
 //! Faults of the network between nodes and Redis.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chat_checker::assert_consistent;
@@ -7,7 +8,8 @@ use super::cluster::{node, node_at};
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::fault_proxy::{FaultProxy, seed};
 use super::redis::RedisServer;
-use super::support::{Line, watchdog};
+use super::redis_faults::health;
+use super::support::{Line, eventually, watchdog};
 
 #[test]
 fn random_faults_lose_and_double_nothing() {
@@ -16,13 +18,16 @@ fn random_faults_lose_and_double_nothing() {
         return;
     };
     let seed = seed();
-    let proxies = [1, 2, 3].map(|number| FaultProxy::start(redis.address, seed + number));
+    let lines = [(); 3].map(|()| Arc::new(Line::start(redis.address)));
+    let nodes =
+        [0, 1, 2].map(|number: usize| node_at(lines[number].address, &format!("node{number}")));
     let whole = node(&redis, "whole");
-    let nodes = ["a", "b", "c"];
-    let nodes: Vec<_> = nodes
-        .iter()
-        .zip(&proxies)
-        .map(|(name, proxy)| node_at(proxy.address(), name))
+    for node in &nodes {
+        eventually("the node has started", || health(node) == 200);
+    }
+    let seeds = lines.iter().zip(seed..);
+    let proxies: Vec<_> = seeds
+        .map(|(line, seed)| FaultProxy::start(line, seed))
         .collect();
     let mut talkers: Vec<_> = nodes
         .iter()
@@ -43,7 +48,7 @@ fn random_faults_lose_and_double_nothing() {
     while start.elapsed() < Duration::from_secs(15) {
         crowd.wait_for_messages(100);
     }
-    let faults = proxies.map(FaultProxy::end);
+    let faults: Vec<_> = proxies.into_iter().map(FaultProxy::end).collect();
     let recordings = crowd.finish();
     let events: usize = recordings
         .iter()

@@ -27,7 +27,7 @@ fn refusal(url: &str) -> (i32, String) {
     let mut lines = String::new();
     let stderr = child.stderr.as_mut().expect("stderr is piped");
     stderr.read_to_string(&mut lines).expect("it is UTF-8");
-    let lines = lines.lines().last().unwrap_or_default().to_owned();
+    assert_eq!(lines.lines().count(), 1, "{url}: {lines}");
     let code = status.and_then(|status| status.code());
     (code.expect("it has exited"), lines)
 }

@@ -1,7 +1,6 @@
 //! Faults of the network between a node and Redis, at random moments that a seed gives.
 
 use std::env;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,9 +15,8 @@ const MAX_FAULT: usize = 2500;
 /// The longest time without a fault, in milliseconds.
 const MAX_PAUSE: usize = 400;
 
-/// A line to a server, and the thread that makes its faults. The line is whole when this has ended.
+/// A thread that makes faults on a line. The line is whole when this has ended.
 pub struct FaultProxy {
-    pub line: Arc<Line>,
     ended: Arc<AtomicBool>,
     faults: Option<JoinHandle<usize>>,
 }
@@ -39,24 +37,17 @@ pub fn seed() -> u64 {
 }
 
 impl FaultProxy {
-    /// Starts a line to the server with faults.
-    pub fn start(server: SocketAddr, seed: u64) -> FaultProxy {
-        let line = Arc::new(Line::start(server));
+    /// Begins the faults that a seed gives.
+    pub fn start(line: &Arc<Line>, seed: u64) -> FaultProxy {
         let ended = Arc::new(AtomicBool::new(false));
         let faults = {
-            let (line, ended) = (Arc::clone(&line), Arc::clone(&ended));
+            let (line, ended) = (Arc::clone(line), Arc::clone(&ended));
             thread::spawn(move || run(&line, Rng::new(seed), &ended))
         };
         FaultProxy {
-            line,
             ended,
             faults: Some(faults),
         }
-    }
-
-    /// Returns the address that leads to the server.
-    pub fn address(&self) -> SocketAddr {
-        self.line.address
     }
 
     /// Ends the faults and returns their number.

@@ -193,5 +193,10 @@ impl Drop for ServerProcess {
         // The server can have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            for line in self.log.iter() {
+                eprintln!("server at {}: {line}", self.address);
+            }
+        }
     }
 }
