@@ -166,16 +166,40 @@ fn assert_connected(url: &str, other: &ServerProcess, args: &[(&str, String)]) {
 }
 
 #[test]
-#[cfg(feature = "tls")]
-fn redis_is_reached_with_a_password_by_a_unix_socket_and_with_tls() {
+fn redis_is_reached_with_a_password_and_by_a_unix_socket() {
     let _watchdog = watchdog(110);
-    let tls = free_address().port().to_string();
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let open = node(&redis, "open");
+    let user = [
+        "ACL",
+        "SETUSER",
+        "chat",
+        "on",
+        ">p@ss:w/rd?",
+        "~*",
+        "&*",
+        "+@all",
+    ];
+    redis.command(&user);
+    let url = format!("redis://chat:p%40ss%3Aw%2Frd%3F@{}/0?name=b", redis.address);
+    assert_connected(&url, &open, &[]);
+    let socket = redis.folder.join("redis.sock");
+    assert_connected(&format!("unix:{}?name=c", socket.display()), &open, &[]);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn redis_is_reached_with_tls() {
+    let _watchdog = watchdog(110);
+    let port = free_address().port().to_string();
     let certificates = super::support::certificates::Certificates::new();
     let path = |name: &str| certificates.path(name).display().to_string();
     let (cert, key) = (path("cert.pem"), path("key.pem"));
     let args = [
         "--tls-port",
-        &tls,
+        &port,
         "--tls-cert-file",
         &cert,
         "--tls-key-file",
@@ -186,26 +210,19 @@ fn redis_is_reached_with_a_password_by_a_unix_socket_and_with_tls() {
         return;
     };
     let open = node(&redis, "open");
-    redis.command(&[
-        "ACL",
-        "SETUSER",
-        "chat",
-        "on",
-        ">p@ss:w/rd?",
-        "~*",
-        "&*",
-        "+@all",
-    ]);
-    let address = redis.address;
-    assert_connected(
-        &format!("redis://chat:p%40ss%3Aw%2Frd%3F@{address}/0?name=b"),
-        &open,
-        &[],
-    );
-    let socket = redis.folder.join("redis.sock");
-    assert_connected(&format!("unix:{}?name=c", socket.display()), &open, &[]);
-    let url = format!("rediss://localhost:{tls}?name=d");
+    let url = format!("rediss://localhost:{port}?name=b");
     assert_connected(&url, &open, &[("SSL_CERT_FILE", cert.clone())]);
     // Of an unknown authority.
     assert_refused(&url, &["certificate"]);
+}
+
+#[test]
+#[cfg(not(feature = "tls"))]
+fn tls_needs_its_feature() {
+    let _watchdog = watchdog(60);
+    let (code, line) = refusal("rediss://localhost:6379?name=a");
+    assert!(
+        [1, 2].contains(&code) && line.contains("built without"),
+        "{line}"
+    );
 }
