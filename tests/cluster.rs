@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "cluster/behind_nginx.rs"]
+mod behind_nginx;
 #[path = "cluster/chat.rs"]
 mod chat;
 #[path = "support/chat_checker.rs"]
@@ -18,8 +20,12 @@ mod crowd;
 mod fault_proxy;
 #[path = "cluster/log_faults.rs"]
 mod log_faults;
+#[path = "cluster/names.rs"]
+mod names;
 #[path = "cluster/network.rs"]
 mod network;
+#[path = "support/nginx.rs"]
+mod nginx;
 #[path = "cluster/nodes.rs"]
 mod nodes;
 #[path = "support/redis.rs"]

@@ -1,23 +1,12 @@
 //! What one server promises holds for clients of different nodes.
 
-use std::collections::BTreeSet;
-use std::thread;
-
 use super::chat_checker::assert_consistent;
-use super::cluster::{enter, event_that, id_of, next_event, node, say, three_nodes, who};
+use super::cluster::{enter, event_that, id_of, node, say, three_nodes};
 use super::crowd::{Crowd, Talker};
+use super::names::name;
 use super::redis::RedisServer;
 use super::support::{Client, ServerProcess, eventually, watchdog};
-use rustix::process::Signal;
 use threadchat::protocol::ServerEvent;
-
-/// Returns the name in a greeting.
-fn name(welcome: &ServerEvent<'_>) -> String {
-    match welcome {
-        ServerEvent::Welcome { name, .. } => name.to_string(),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[test]
 fn all_clients_see_one_order() {
@@ -49,49 +38,6 @@ fn all_clients_see_one_order() {
     let recordings = crowd.finish();
     assert!(recordings.len() > 14, "{} connections", recordings.len());
     assert_consistent(&recordings);
-}
-
-#[test]
-fn simultaneous_joins_get_unique_names() {
-    const CLIENTS: usize = 240;
-    const WANTED: usize = 6;
-    let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
-        return;
-    };
-    let nodes = three_nodes(&redis);
-    let clients: Vec<_> = thread::scope(|scope| {
-        let join = |number: usize| {
-            let address = nodes[number % 3].address;
-            let path = format!("/chat?name=wanted{}", number / 3 % WANTED);
-            scope.spawn(move || enter(address, &path))
-        };
-        let threads: Vec<_> = (0..CLIENTS).map(join).collect();
-        let joined = threads
-            .into_iter()
-            .map(|thread| thread.join().expect("all enter"));
-        joined.collect()
-    });
-    let names: BTreeSet<String> = clients.iter().map(|(_, welcome)| name(welcome)).collect();
-    assert_eq!(names.len(), CLIENTS, "{names:?}");
-    let counted: Vec<usize> = names
-        .iter()
-        .filter_map(|name| name.strip_prefix("user")?.parse().ok())
-        .collect();
-    assert_eq!(
-        counted.len(),
-        CLIENTS - WANTED,
-        "each wanted name has one user"
-    );
-    assert!(
-        counted.iter().all(|number| *number < CLIENTS),
-        "{counted:?}"
-    );
-    let mut lists = nodes.each_ref().map(|node| enter(node.address, "/chat").0);
-    eventually("all nodes list the same users", || {
-        let lists = lists.each_mut().map(who);
-        lists[0].len() == 100 && lists[0] == lists[1] && lists[1] == lists[2]
-    });
 }
 
 #[test]
@@ -128,74 +74,6 @@ fn a_whisper_reaches_a_user_of_another_node_once() {
             matches!(&next, ServerEvent::Message { id: 1, .. }),
             "{next:?}"
         );
-    }
-}
-
-#[test]
-fn users_come_and_go_on_all_nodes() {
-    let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
-        return;
-    };
-    let [a, b, mut c] = three_nodes(&redis);
-    let (mut ann, _) = enter(a.address, "/chat?name=ann");
-    let (mut bob, welcome) = enter(b.address, "/chat?name=Ann");
-    assert_eq!(name(&welcome), "user1");
-    let refused = next_event(&mut bob);
-    assert!(matches!(refused, ServerEvent::Error { .. }), "{refused:?}");
-    bob.send_text(r#"{"type":"rename","name":"bob"}"#);
-    let (mut cleo, welcome) = enter(c.address, "/chat");
-    assert_eq!(name(&welcome), "user2");
-    eventually("bob has his name", || {
-        let mut lists = [&mut ann, &mut bob, &mut cleo].map(who);
-        lists.iter_mut().for_each(|list| list.sort());
-        lists.iter().all(|list| *list == ["ann", "bob", "user2"])
-    });
-    // Users of a node that is shut down leave with it.
-    c.signal(Signal::TERM);
-    let left = event_that(&mut ann, |event| matches!(event, ServerEvent::Left { .. }));
-    assert_eq!(
-        left,
-        ServerEvent::Left {
-            name: "user2".into(),
-            users: 2
-        }
-    );
-    assert_eq!(cleo.expect_close(), 1001);
-    assert!(c.wait().success());
-    bob.close();
-    let left = event_that(&mut ann, |event| matches!(event, ServerEvent::Left { .. }));
-    assert_eq!(
-        left,
-        ServerEvent::Left {
-            name: "bob".into(),
-            users: 1
-        }
-    );
-}
-
-#[test]
-fn who_lists_users_in_the_order_of_their_joins() {
-    let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
-        return;
-    };
-    let (a, b) = (node(&redis, "a"), node(&redis, "b"));
-    let mut clients = Vec::new();
-    for (node, path) in [
-        (&b, "/chat?name=first"),
-        (&a, "/chat?name=second"),
-        (&b, "/chat?name=third"),
-        (&a, "/chat?name=fourth"),
-    ] {
-        clients.push(enter(node.address, path).0);
-    }
-    let expected = ["first", "second", "third", "fourth"];
-    for client in &mut clients {
-        eventually("the node has read the joins", || {
-            who(client).len() == expected.len()
-        });
-        assert_eq!(who(client), expected);
     }
 }
 

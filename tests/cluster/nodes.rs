@@ -12,7 +12,7 @@ use super::cluster::{
 };
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, Reply, free_address};
-use super::support::{Client, Line, ServerProcess, eventually, watchdog};
+use super::support::{Client, Line, RawClient, ServerProcess, eventually, watchdog};
 
 /// The log time after which the users of a silent node are removed.
 const NODE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -244,4 +244,77 @@ fn a_second_node_of_a_name_takes_the_place_of_the_first() {
     let (_bob, _) = enter(second.address, "/chat?name=bob");
     assert_eq!(ann.expect_close(), 1013);
     first.wait_for_log("begun anew as a");
+}
+
+#[test]
+fn users_of_a_killed_node_leave_when_it_starts_again() {
+    let _watchdog = watchdog(60);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = (node(&redis, "a"), node(&redis, "b"));
+    let (mut ann, _) = enter(a.address, "/chat?name=ann");
+    let (_bob, _) = enter(b.address, "/chat?name=bob");
+    b.signal(Signal::KILL);
+    let killed = Instant::now();
+    let _b = node(&redis, "b");
+    let left = event_that(&mut ann, |event| matches!(event, ServerEvent::Left { .. }));
+    assert!(
+        matches!(&left, ServerEvent::Left { name, users: 1 } if name == "bob"),
+        "{left:?}"
+    );
+    assert!(killed.elapsed() < NODE_TIMEOUT - Duration::from_secs(2));
+}
+
+#[test]
+fn the_largest_messages_pass() {
+    const SIZE: usize = 10 << 20;
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = ["a", "b"].map(|name| {
+        ServerProcess::start(&["--cluster", &redis.url(name), "--max-message", "16777216"])
+    });
+    let (mut ann, _) = enter(nodes[0].address, "/chat");
+    let (mut bob, _) = enter(nodes[1].address, "/chat");
+    for round in 0..3 {
+        say(&mut ann, &format!("{round}{}", "x".repeat(SIZE)));
+        let message = event_that(&mut bob, |event| {
+            matches!(event, ServerEvent::Message { .. })
+        });
+        let is_whole = |text: &str| text.len() == SIZE + 1 && text.starts_with(&round.to_string());
+        assert!(matches!(&message, ServerEvent::Message { text, .. } if is_whole(text)));
+        event_that(&mut ann, |event| {
+            matches!(event, ServerEvent::Message { .. })
+        });
+    }
+}
+
+#[test]
+fn metrics_tell_about_the_log() {
+    let _watchdog = watchdog(60);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let node = ServerProcess::start(&["--cluster", &redis.url("a"), "--metrics"]);
+    let (mut ann, _) = enter(node.address, "/chat");
+    for number in 0..10 {
+        say(&mut ann, &number.to_string());
+        id_of(&mut ann, &number.to_string());
+    }
+    let mut raw = RawClient::connect(node.address);
+    raw.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let metrics = raw.rest().expect("the server sends a response");
+    let metrics = String::from_utf8(metrics).expect("it is UTF-8");
+    let value = |name: &str| -> f64 {
+        let mut values = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = values.next().and_then(|value| value.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in\n{metrics}"))
+    };
+    assert!(value("threadchat_cluster_round_trip_seconds_count") >= 11.0);
+    assert!(value("threadchat_cluster_lag_milliseconds") < 10_000.0);
+    assert_eq!(value("threadchat_cluster_losses_total"), 0.0);
 }
