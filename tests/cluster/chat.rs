@@ -5,7 +5,7 @@ use super::cluster::{enter, event_that, id_of, node, say, three_nodes};
 use super::crowd::{Crowd, Talker};
 use super::names::name;
 use super::redis::RedisServer;
-use super::support::{Client, ServerProcess, eventually, watchdog};
+use super::support::{Client, RawClient, ServerProcess, eventually, watchdog};
 use threadchat::protocol::ServerEvent;
 
 #[test]
@@ -74,6 +74,39 @@ fn a_whisper_reaches_a_user_of_another_node_once() {
             matches!(&next, ServerEvent::Message { id: 1, .. }),
             "{next:?}"
         );
+    }
+}
+
+#[test]
+fn whispers_to_a_slow_reader_of_another_node_are_refused() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let [a, b, _c] = three_nodes(&redis);
+    let mut slow = RawClient::upgraded(a.address, "/chat?name=slow");
+    let mut sender = Client::join(b.address);
+    let whisper = format!("/w slow {}", "x".repeat(60_000));
+    let mut refused = 0;
+    while refused < 20 {
+        sender.send_text(&whisper);
+        loop {
+            // A refusal follows the copy, because only the other node knows.
+            let line = sender.recv_text();
+            refused += usize::from(line.contains("slow is reading too slowly"));
+            if line.starts_with("[you whisper to slow]") || line.starts_with("* ") {
+                break;
+            }
+        }
+    }
+    sender.send_text("/who");
+    sender.recv_until(|line| line.starts_with("* 2 users here: "));
+    while slow
+        .frame()
+        .expect("it is connected")
+        .is_some_and(|(_, text)| !text.ends_with(b"end"))
+    {
+        sender.send_text("end");
     }
 }
 

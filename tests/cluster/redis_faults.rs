@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tungstenite::Error;
 
 use super::chat_checker::{End, Recording, assert_consistent};
-use super::cluster::{LOG_KEY, node, node_at, three_nodes};
+use super::cluster::{LOG_KEY, enter, id_of, node, node_at, say, three_nodes};
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, free_address};
 use super::support::client::request;
@@ -196,16 +196,18 @@ fn a_redis_that_restarts_empty_gets_no_second_room() {
 }
 
 #[test]
-fn a_deleted_stream_gets_no_second_room() {
+fn a_log_that_is_removed_gets_no_second_room() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
-        return;
-    };
-    let nodes = three_nodes(&redis);
-    let crowd = talk(&nodes);
-    redis.command(&["DEL", LOG_KEY]);
-    crowd.wait_for_messages(300);
-    assert_consistent(&crowd.finish());
+    for command in [&["DEL", LOG_KEY][..], &["XTRIM", LOG_KEY, "MAXLEN", "0"]] {
+        let Some(redis) = RedisServer::start() else {
+            return;
+        };
+        let nodes = three_nodes(&redis);
+        let crowd = talk(&nodes);
+        redis.command(command);
+        crowd.wait_for_messages(300);
+        assert_consistent(&crowd.finish());
+    }
 }
 
 #[test]
@@ -261,4 +263,55 @@ fn a_replica_that_has_all_entries_takes_over_unnoticed() {
     line.release();
     crowd.wait_for_messages(300);
     assert_all_stayed(crowd);
+}
+
+#[test]
+fn a_node_ends_while_redis_is_away() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = ["a", "b"].map(|name| node(&redis, name));
+    let clients = nodes.each_ref().map(|node| enter(node.address, "/chat"));
+    let rooms = nodes
+        .each_ref()
+        .map(|node| enter(node.address, "/chat/tea"));
+    let [mut a, mut b] = nodes;
+    redis.signal(Signal::STOP);
+    end(&mut a);
+    redis.signal(Signal::CONT);
+    redis.kill();
+    end(&mut b);
+    for (mut client, _) in clients.into_iter().chain(rooms) {
+        assert_eq!(client.expect_close(), 1001);
+    }
+}
+
+/// Ends a node, and checks that this takes no longer than without Redis.
+fn end(node: &mut ServerProcess) {
+    let start = Instant::now();
+    node.signal(Signal::TERM);
+    assert!(node.wait().success());
+    let after = start.elapsed();
+    assert!(after < Duration::from_secs(12), "{after:?}");
+}
+
+#[test]
+fn a_room_opens_when_redis_is_back() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::start() else {
+        return;
+    };
+    let node = node(&redis, "a");
+    let (mut ann, _) = enter(node.address, "/chat?name=ann");
+    redis.kill();
+    let address = node.address;
+    let entering = thread::spawn(move || enter(address, "/chat/tea?name=ann"));
+    say(&mut ann, "is anybody here?");
+    thread::sleep(Duration::from_secs(2));
+    redis.restart();
+    let (mut tea, _) = entering.join().expect("the room opens");
+    say(&mut tea, "yes");
+    id_of(&mut tea, "yes");
+    id_of(&mut ann, "is anybody here?");
 }

@@ -9,9 +9,6 @@ use std::time::Duration;
 use super::support::Line;
 use super::support::rng::Rng;
 
-/// The longest time for which a fault lasts. Nodes outlive it without losing anything.
-const MAX_FAULT: usize = 2500;
-
 /// The longest time without a fault, in milliseconds.
 const MAX_PAUSE: usize = 400;
 
@@ -37,12 +34,13 @@ pub fn seed() -> u64 {
 }
 
 impl FaultProxy {
-    /// Begins the faults that a seed gives.
-    pub fn start(line: &Arc<Line>, seed: u64) -> FaultProxy {
+    /// Begins the faults that a seed gives. None lasts longer than `max_fault`.
+    pub fn start(line: &Arc<Line>, seed: u64, max_fault: Duration) -> FaultProxy {
         let ended = Arc::new(AtomicBool::new(false));
         let faults = {
             let (line, ended) = (Arc::clone(line), Arc::clone(&ended));
-            thread::spawn(move || run(&line, Rng::new(seed), &ended))
+            let max_fault = max_fault.as_millis() as usize;
+            thread::spawn(move || run(&line, Rng::new(seed), max_fault, &ended))
         };
         FaultProxy {
             ended,
@@ -68,17 +66,17 @@ impl Drop for FaultProxy {
     }
 }
 
-fn run(line: &Line, mut rng: Rng, ended: &AtomicBool) -> usize {
+fn run(line: &Line, mut rng: Rng, max_fault: usize, ended: &AtomicBool) -> usize {
     let mut faults = 0;
     while !ended.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_millis(rng.gen_range(MAX_PAUSE) as u64));
-        fault(line, &mut rng);
+        fault(line, &mut rng, max_fault);
         faults += 1;
     }
     faults
 }
 
-fn fault(line: &Line, rng: &mut Rng) {
+fn fault(line: &Line, rng: &mut Rng, max_fault: usize) {
     let time = |rng: &mut Rng, max: usize| Duration::from_millis(rng.gen_range(max + 1) as u64);
     match rng.gen_range(5) {
         // What is on its way in either direction is lost.
@@ -92,12 +90,12 @@ fn fault(line: &Line, rng: &mut Rng) {
         // The connections seem open, and are not.
         2 => {
             line.mute();
-            thread::sleep(time(rng, MAX_FAULT));
+            thread::sleep(time(rng, max_fault));
             line.cut();
         }
         3 => {
             line.hold();
-            thread::sleep(time(rng, MAX_FAULT));
+            thread::sleep(time(rng, max_fault));
             line.release();
         }
         _ => {
