@@ -34,3 +34,6 @@ mod redis;
 mod redis_faults;
 #[path = "cluster/start.rs"]
 mod start;
+#[cfg(feature = "client")]
+#[path = "support/terminal.rs"]
+mod terminal;

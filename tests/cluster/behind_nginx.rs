@@ -11,7 +11,9 @@ use super::nginx::{Nginx, tools_are_installed};
 use super::redis::{RedisServer, free_address};
 use super::redis_faults::health;
 use super::support::readme::OPERATIONS;
-use super::support::{ServerProcess, eventually, watchdog};
+use super::support::{Browser, ServerProcess, eventually, watchdog};
+#[cfg(feature = "client")]
+use super::terminal::{Terminal, url};
 
 /// Returns the documented site for the nodes, without TLS.
 fn site(site: &str, nodes: &[ServerProcess]) -> String {
@@ -39,6 +41,73 @@ fn site(site: &str, nodes: &[ServerProcess]) -> String {
 fn start(redis: &RedisServer, name: &str, address: &str) -> ServerProcess {
     let args = ["--listen", address, "--history", "1000"];
     ServerProcess::start_anywhere(&[&args[..], &["--cluster", &redis.url(name)]].concat())
+}
+
+/// Starts a node again, at its address.
+fn start_again(redis: &RedisServer, name: &str, node: &mut ServerProcess) {
+    let listen = node.address.to_string();
+    node.signal(Signal::KILL);
+    node.wait();
+    // Its clients come back by another node.
+    thread::sleep(Duration::from_secs(2));
+    *node = start(redis, name, &listen);
+    eventually("the node is back", || health(node) == 200);
+}
+
+/// Returns the numbers of the texts of one talker, in the order in which they are shown. Each ends with a row of x.
+fn numbers(shown: &str) -> Vec<usize> {
+    let texts = shown.split(" xxxxxxxx");
+    let number = |text: &str| text.rsplit_once("0.")?.1.parse().ok();
+    texts.filter_map(number).collect()
+}
+
+#[test]
+#[cfg(feature = "client")]
+fn page_and_terminal_miss_nothing_when_nodes_and_redis_die() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::start() else {
+        return;
+    };
+    if !tools_are_installed() {
+        return;
+    }
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let mut nodes = ["a", "b", "c"].map(|name| start(&redis, name, &free_address().to_string()));
+    let nginx = Nginx::start("watchers", |block| site(&block, &nodes));
+    let address = ([127, 0, 0, 1], nginx.port).into();
+    let mut page = browser.chat(address);
+    let mut terminal = Terminal::start_wide(
+        &["--name", "tess", &url(address)],
+        &[("TERM", "xterm")],
+        200,
+    );
+    terminal.wait_for("tess> ");
+    let crowd = Crowd::start(vec![Talker {
+        pause: Some(Duration::from_millis(100)),
+        padding: 8,
+        ..Talker::new("bob", address)
+    }]);
+    crowd.wait_for_messages(10);
+    for (name, node) in ["a", "b", "c"].iter().zip(&mut nodes) {
+        start_again(&redis, name, node);
+        crowd.wait_for_messages(10);
+    }
+    redis.kill();
+    eventually("the clients are sent away", || {
+        nodes.each_ref().map(health) == [503; 3]
+    });
+    redis.restart();
+    crowd.wait_for_messages(10);
+    crowd.fall_silent();
+    let expected: Vec<usize> = (0..crowd.received()).collect();
+    terminal.wait_for(&format!("0.{} xxxxxxxx", expected.len() - 1));
+    page.wait_for_entry("text", &format!("0.{} xxxxxxxx", expected.len() - 1));
+    assert_eq!(numbers(&terminal.output()), expected, "in the terminal");
+    let log = page.value("document.getElementById('log').textContent");
+    let log = log.as_str().expect("a text").to_owned();
+    assert_eq!(numbers(&log), expected, "on the page");
 }
 
 #[test]

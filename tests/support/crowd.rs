@@ -134,13 +134,18 @@ impl Crowd {
         }
     }
 
-    /// Ends the talking, waits until all that was sent came back, the talkers are alone, and all have received a last message,
-    /// and returns what was seen up to that.
-    pub fn finish(self) -> Vec<Recording> {
+    /// Ends the talking, and waits until all that was sent came back.
+    pub fn fall_silent(&self) {
         self.shared.phase.store(SILENT, Ordering::Relaxed);
         self.wait("all messages came back", |progress| {
             progress.settled.load(Ordering::Relaxed)
         });
+    }
+
+    /// Ends the talking, waits until all that was sent came back, the talkers are alone, and all have received a last message,
+    /// and returns what was seen up to that.
+    pub fn finish(self) -> Vec<Recording> {
+        self.fall_silent();
         // Users of nodes that are gone leave after a while.
         let all = self.shared.talkers.len();
         self.wait("nobody else is there", |progress| {
