@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::entry::{Batch, BatchHeader, Change, Entry, Incarnation, Statement, last_id};
+use super::entry::{Batch, BatchHeader, Change, Entry, Incarnation, Node, Statement, last_id};
 use crate::chat::event::{Event, WhisperRefusal};
 use crate::chat::join::{ConnectionId, Endpoint};
 use crate::protocol::ClientCommand;
@@ -64,11 +64,13 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
     let mut bytes = Encoder(vec![VERSION]);
     match entry {
         Entry::Genesis => bytes.0.push(GENESIS),
-        Entry::Hello { log, token, node } => {
+        Entry::Hello { log, node } => {
             bytes.0.push(HELLO);
             bytes.number(*log);
-            bytes.number(*token);
-            bytes.text(node);
+            bytes.number(node.token);
+            bytes.number(node.process);
+            bytes.0.push(node.is_first.into());
+            bytes.text(&node.name);
         }
         Entry::Renewal { log } => {
             bytes.0.push(RENEWAL);
@@ -218,8 +220,12 @@ impl Decoder<'_> {
             GENESIS => Entry::Genesis,
             HELLO => Entry::Hello {
                 log: self.number()?,
-                token: self.number()?,
-                node: self.text()?,
+                node: Node {
+                    token: self.number()?,
+                    process: self.number()?,
+                    is_first: self.byte()? != 0,
+                    name: self.text()?,
+                },
             },
             BATCH => Entry::Batch(self.batch()?),
             RENEWAL => Entry::Renewal {

@@ -30,9 +30,8 @@ pub(super) fn last_id(incarnation: Incarnation) -> ConnectionId {
 pub(super) enum Entry {
     /// Begins the log. If several nodes begin it at once, the first one counts.
     Genesis,
-    /// A node begins an incarnation, whose number is that of the entries of this kind before. The token tells the node that
-    /// the entry is its own.
-    Hello { log: u64, token: u64, node: String },
+    /// A node begins an incarnation, whose number is that of the entries of this kind before.
+    Hello { log: u64, node: Node },
     /// What the clients of a node did.
     Batch(Batch),
     /// A node has seen entries that the log has lost: the numbers of their texts are given to others. The room begins a new
@@ -40,6 +39,18 @@ pub(super) enum Entry {
     Renewal { log: u64 },
     /// An incarnation has ended.
     Bye { log: u64, incarnation: Incarnation },
+}
+
+/// A node as it introduces itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) name: String,
+    /// Tells the node that an entry is its own. Each incarnation has another one.
+    pub(super) token: u64,
+    /// The same for all incarnations of a process in a room.
+    pub(super) process: u64,
+    /// Whether it is the first incarnation of the process, which takes the place of an earlier process with this name.
+    pub(super) is_first: bool,
 }
 
 /// What the clients of a node did since its batch before.

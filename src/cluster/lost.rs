@@ -20,6 +20,8 @@ pub(super) enum Lost {
     OtherLog,
     /// The other nodes have removed this one.
     Removed(String),
+    /// Another process has this name.
+    NameTaken(String),
     /// A batch of this node is not in the log, but a later one is.
     Gap,
     /// Another node is in a different state.
@@ -44,6 +46,7 @@ impl Lost {
             | Lost::Away(_)
             | Lost::OtherLog
             | Lost::Removed(_)
+            | Lost::NameTaken(_)
             | Lost::Entry(..)
             | Lost::NoSnapshot(_)
             | Lost::Snapshot(_)
@@ -59,6 +62,12 @@ impl fmt::Display for Lost {
             Lost::Log(error) => write!(f, "it {error}"),
             Lost::OtherLog => f.write_str("the log was begun anew"),
             Lost::Removed(reason) => write!(f, "this node was removed: {reason}"),
+            Lost::NameTaken(name) => {
+                write!(
+                    f,
+                    "another node is called {name}; each needs a name of its own"
+                )
+            }
             Lost::Gap => f.write_str("a batch of this node is missing in the log"),
             Lost::Diverged => f.write_str("another node is in a different state"),
             Lost::Entry(id, error) => write!(f, "entry {id} {error}"),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{BatchHeader, Entry, Incarnation, MAX_INCARNATION};
+use super::entry::{BatchHeader, Entry, Incarnation, MAX_INCARNATION, Node};
 use crate::chat::digest::Digest;
 
 /// The time of the log after which a silent node is gone, in milliseconds. Ten heartbeats.
@@ -48,6 +48,7 @@ impl fmt::Display for EntryId {
 struct Member {
     name: String,
     token: u64,
+    process: u64,
     /// The sequence of the next batch.
     next: u64,
     /// The time of its last entry, on the log's clock.
@@ -99,6 +100,8 @@ pub(super) struct SnapshotDue {
 pub(super) enum Verdict {
     /// A node begins this incarnation.
     Admitted(Incarnation),
+    /// Another process is there with the node's name.
+    NameTaken,
     /// The batch is the next one of its node.
     Applies,
     /// A batch of the node is missing before this one: all nodes ignore it.
@@ -160,9 +163,9 @@ impl Members {
             // A node that has not noticed yet that its log was removed.
             _ if log < self.log => Verdict::Ignored,
             Entry::Genesis | Entry::Renewal { .. } => Verdict::Ignored,
-            Entry::Hello { token, node, .. } => {
-                gone.extend(self.remove_namesakes(*token, node));
-                self.admit(*token, node)
+            Entry::Hello { node, .. } => {
+                gone.extend(self.remove_former_selves(node));
+                self.admit(node)
             }
             Entry::Batch(batch) => self.accept(&batch.header),
             Entry::Bye { incarnation, .. } => match self.nodes.remove(incarnation) {
@@ -200,9 +203,10 @@ impl Members {
     }
 
     /// Removes the incarnations of a node that has come back before it was missed.
-    fn remove_namesakes(&mut self, token: u64, name: &str) -> Vec<(Incarnation, String)> {
+    fn remove_former_selves(&mut self, node: &Node) -> Vec<(Incarnation, String)> {
+        let is_same = |member: &Member| node.is_first || member.process == node.process;
         self.remove_if(
-            |member| member.name == name && member.token != token,
+            |member| member.name == node.name && member.token != node.token && is_same(member),
             |name| format!("a node has begun anew as {name}"),
         )
     }
@@ -224,15 +228,23 @@ impl Members {
         gone
     }
 
-    fn admit(&mut self, token: u64, name: &str) -> Verdict {
-        let is_here = self.nodes.values().any(|member| member.token == token);
-        if is_here || self.last_incarnation == MAX_INCARNATION {
+    fn admit(&mut self, node: &Node) -> Verdict {
+        let mut members = self.nodes.values();
+        if let Some(member) = members.find(|member| member.name == node.name) {
+            // An entry that was appended twice, or another process, of which the first one stays.
+            return match member.token == node.token {
+                true => Verdict::Ignored,
+                false => Verdict::NameTaken,
+            };
+        }
+        if self.last_incarnation == MAX_INCARNATION {
             return Verdict::Ignored;
         }
         self.last_incarnation += 1;
         let member = Member {
-            name: name.to_owned(),
-            token,
+            name: node.name.clone(),
+            token: node.token,
+            process: node.process,
             next: 0,
             heard: self.clock,
         };

@@ -146,7 +146,7 @@ fn decode_snapshot(bytes: &[u8], config: &Config) -> Option<(Members, Room)> {
 }
 
 /// Returns a number that no other node has chosen.
-fn new_token() -> u64 {
+pub(super) fn new_token() -> u64 {
     // Its keys are random.
     RandomState::new().hash_one(SystemTime::now())
 }

@@ -7,10 +7,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::appender::{IN_FLIGHT, InFlight};
 use super::codec;
-use super::entry::{Batch, Entry, first_id, last_id};
+use super::entry::{Batch, Entry, Node, first_id, last_id};
 use super::lost::Lost;
 use super::members::{Effect, EntryId, SnapshotDue, Verdict};
-use super::position::{PendingSnapshot, Position};
+use super::position::{PendingSnapshot, Position, new_token};
 use super::redis_log::RedisLog;
 use super::standing::{Phase, Standing};
 use crate::chat::event::{Event, Replication, Restored, Step, WhisperRefusal};
@@ -35,6 +35,10 @@ pub(super) struct Reader {
     log_prefix: String,
     /// The last reply of the server.
     heard: Instant,
+    /// Tells this process from others with the same name.
+    process: u64,
+    /// Whether no incarnation has begun yet.
+    is_first: bool,
     /// The identity of the log that was read last.
     log_seen: Option<u64>,
     /// Whether this node has seen entries that the log has lost, and the room has no new life yet.
@@ -61,6 +65,8 @@ impl Reader {
             room: room.cloned(),
             config: config.clone(),
             heard: Instant::now(),
+            process: new_token(),
+            is_first: true,
             log_seen: None,
             is_renewing: false,
         }
@@ -177,8 +183,12 @@ impl Reader {
         self.log_seen = Some(position.members.log());
         let hello = Entry::Hello {
             log: position.members.log(),
-            token: position.token,
-            node: self.log.address().node.clone(),
+            node: Node {
+                name: self.log.address().node.clone(),
+                token: position.token,
+                process: self.process,
+                is_first: self.is_first,
+            },
         };
         self.log.append(&codec::encode(&hello)).map_err(Lost::Log)?;
         let refusals = self.refusals.clone();
@@ -192,7 +202,7 @@ impl Reader {
     }
 
     /// Applies an entry to the members, and passes what it does to the room on.
-    fn apply(&self, position: &mut Position, id: EntryId, bytes: &[u8]) -> Result<(), Lost> {
+    fn apply(&mut self, position: &mut Position, id: EntryId, bytes: &[u8]) -> Result<(), Lost> {
         let entry = codec::decode(bytes).map_err(|error| Lost::Entry(id, error))?;
         let effect = position.members.apply(id, bytes, &entry);
         let effect = effect.map_err(|_| Lost::OtherLog)?;
@@ -211,8 +221,8 @@ impl Reader {
         }
         let mut applied = None;
         match entry {
-            Entry::Hello { token, node, .. } => {
-                self.admit(position, &effect.verdict, token, &node);
+            Entry::Hello { node, .. } => {
+                self.admit(position, &effect.verdict, &node)?;
             }
             Entry::Batch(batch) => {
                 if let Some(statement) = batch.header.statement {
@@ -251,21 +261,31 @@ impl Reader {
     }
 
     /// Takes note of a node that begins an incarnation.
-    fn admit(&self, position: &mut Position, verdict: &Verdict, token: u64, node: &str) {
-        let Verdict::Admitted(incarnation) = *verdict else {
-            return;
-        };
-        if token == position.token {
-            position.incarnation = Some(incarnation);
-            self.standing.join(position.members.log(), incarnation);
-            log::info!(
-                "{}{}: this node is {node}, incarnation {incarnation}",
-                self.log_prefix,
-                self.log.address()
-            );
-        } else if position.incarnation.is_some() {
-            log::info!("{}node {node} is here", self.log_prefix);
+    fn admit(
+        &mut self,
+        position: &mut Position,
+        verdict: &Verdict,
+        node: &Node,
+    ) -> Result<(), Lost> {
+        let (name, is_own) = (&node.name, node.token == position.token);
+        match *verdict {
+            Verdict::Admitted(incarnation) if is_own => {
+                self.is_first = false;
+                position.incarnation = Some(incarnation);
+                self.standing.join(position.members.log(), incarnation);
+                log::info!(
+                    "{}{}: this node is {name}, incarnation {incarnation}",
+                    self.log_prefix,
+                    self.log.address()
+                );
+            }
+            Verdict::Admitted(_) if position.incarnation.is_some() => {
+                log::info!("{}node {name} is here", self.log_prefix);
+            }
+            Verdict::NameTaken if is_own => return Err(Lost::NameTaken(name.clone())),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Returns the events of an own batch that has come back.

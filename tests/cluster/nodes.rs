@@ -8,7 +8,7 @@ use threadchat::protocol::ServerEvent;
 
 use super::chat_checker::{End, assert_consistent};
 use super::cluster::{
-    LOG_KEY, enter, event_that, id_of, next_event, node, node_at, say, three_nodes,
+    LOG_KEY, enter, event_that, id_of, next_event, node, node_at, say, three_nodes, who,
 };
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, Reply, free_address};
@@ -241,9 +241,12 @@ fn a_second_node_of_a_name_takes_the_place_of_the_first() {
     let mut first = node(&redis, "a");
     let (mut ann, _) = enter(first.address, "/chat?name=ann");
     let second = node(&redis, "a");
-    let (_bob, _) = enter(second.address, "/chat?name=bob");
+    let (mut bob, _) = enter(second.address, "/chat?name=bob");
     assert_eq!(ann.expect_close(), 1013);
     first.wait_for_log("begun anew as a");
+    // It does not drive the other one out again.
+    first.wait_for_log("another node is called a; each needs a name of its own");
+    assert_eq!(who(&mut bob), ["bob"]);
 }
 
 #[test]

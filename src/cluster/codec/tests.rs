@@ -82,8 +82,12 @@ fn entries_survive_encoding_and_decoding() {
         Entry::Genesis,
         Entry::Hello {
             log: 1,
-            token: u64::MAX,
-            node: "a".into(),
+            node: Node {
+                name: "a".into(),
+                token: u64::MAX,
+                process: 0,
+                is_first: true,
+            },
         },
         Entry::Renewal { log: 1 << 40 },
         Entry::Bye {
@@ -135,14 +139,14 @@ fn malformed_bytes_are_an_error() {
         &[VERSION],
         &[VERSION, 9],
         &[VERSION, GENESIS, 0],
-        &[VERSION, HELLO, 1, 1, 200, 1],
-        &[VERSION, HELLO, 1, 1, 1, 0xff],
+        &[VERSION, HELLO, 1, 1, 1, 1, 200, 1],
+        &[VERSION, HELLO, 1, 1, 1, 1, 1, 0xff],
         // A number of more than 64 bits, and a length beyond the address space.
         &[
             VERSION, BYE, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 1,
         ],
         &[
-            VERSION, HELLO, 1, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1,
+            VERSION, HELLO, 1, 1, 1, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1,
         ],
         &[VERSION, BYE, 1, 255, 255, 255, 255, 127],
     ] {

@@ -28,12 +28,18 @@ impl Log {
         effect.expect("it is this log")
     }
 
-    fn hello(&mut self, token: u64, node: &str) -> Effect {
-        self.apply(&Entry::Hello {
-            log: 1000,
+    fn hello(&mut self, token: u64, name: &str) -> Effect {
+        self.hello_of(token, name, token, true)
+    }
+
+    fn hello_of(&mut self, token: u64, name: &str, process: u64, is_first: bool) -> Effect {
+        let node = Node {
+            name: name.into(),
             token,
-            node: node.into(),
-        })
+            process,
+            is_first,
+        };
+        self.apply(&Entry::Hello { log: 1000, node })
     }
 
     fn batch(&mut self, incarnation: Incarnation, sequence: u64) -> Effect {
@@ -121,6 +127,18 @@ fn a_node_that_comes_back_takes_the_place_of_its_former_self() {
     assert_eq!(effect.verdict, Verdict::Admitted(3));
     assert_eq!(effect.gone.len(), 1);
     assert_eq!(effect.gone[0].0, 1);
+}
+
+#[test]
+fn a_process_that_was_replaced_does_not_come_back_beside_the_other_one() {
+    let mut log = Log::new();
+    log.hello(7, "a");
+    log.hello(8, "a");
+    assert_eq!(log.hello_of(9, "a", 7, false).verdict, Verdict::NameTaken);
+    // The other one can begin anew.
+    let effect = log.hello_of(10, "a", 8, false);
+    assert_eq!(effect.verdict, Verdict::Admitted(3));
+    assert_eq!(effect.gone.len(), 1);
 }
 
 #[test]
