@@ -37,3 +37,6 @@ mod start;
 #[cfg(feature = "client")]
 #[path = "support/terminal.rs"]
 mod terminal;
+#[cfg(feature = "client")]
+#[path = "cluster/watchers.rs"]
+mod watchers;

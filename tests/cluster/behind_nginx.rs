@@ -6,21 +6,15 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::chat_checker::assert_consistent;
-#[cfg(feature = "client")]
-use super::cluster::{enter, next_event};
 use super::crowd::{Crowd, Talker};
 use super::nginx::{Nginx, tools_are_installed};
 use super::redis::{RedisServer, free_address};
 use super::redis_faults::health;
 use super::support::readme::OPERATIONS;
-use super::support::{Browser, ServerProcess, eventually, watchdog};
-#[cfg(feature = "client")]
-use super::terminal::{Terminal, url};
-#[cfg(feature = "client")]
-use threadchat::protocol::ServerEvent;
+use super::support::{ServerProcess, eventually, watchdog};
 
 /// Returns the documented site for the nodes, without TLS.
-fn site(site: &str, nodes: &[ServerProcess]) -> String {
+pub fn site(site: &str, nodes: &[ServerProcess]) -> String {
     let blocks = OPERATIONS.blocks("nginx");
     let upstream = blocks.iter().find(|block| block.contains("upstream"));
     let mut upstream = (*upstream.expect("the document has it")).to_owned();
@@ -42,92 +36,9 @@ fn site(site: &str, nodes: &[ServerProcess]) -> String {
 }
 
 /// Starts a node with the documented options.
-fn start(redis: &RedisServer, name: &str, address: &str) -> ServerProcess {
+pub fn start(redis: &RedisServer, name: &str, address: &str) -> ServerProcess {
     let args = ["--listen", address, "--history", "1000"];
     ServerProcess::start_anywhere(&[&args[..], &["--cluster", &redis.url(name)]].concat())
-}
-
-/// Starts a node again, at its address.
-fn start_again(redis: &RedisServer, name: &str, node: &mut ServerProcess) {
-    let listen = node.address.to_string();
-    node.signal(Signal::KILL);
-    node.wait();
-    // Its clients come back by another node.
-    thread::sleep(Duration::from_secs(2));
-    *node = start(redis, name, &listen);
-    eventually("the node is back", || health(node) == 200);
-}
-
-/// Returns the numbers of the texts of one talker, in the order in which they are shown. Each ends with a row of x.
-fn numbers(shown: &str) -> Vec<usize> {
-    let texts = shown.split(" xxxxxxxx");
-    let number = |text: &str| text.rsplit_once("0.")?.1.parse().ok();
-    texts.filter_map(number).collect()
-}
-
-/// Returns the numbers of the texts in a node's history.
-#[cfg(feature = "client")]
-fn history(node: &ServerProcess) -> Vec<usize> {
-    let (mut client, welcome) = enter(node.address, "/chat");
-    let ServerEvent::Welcome { last, .. } = welcome else {
-        panic!("{welcome:?}");
-    };
-    let texts = (0..last).map(|_| match next_event(&mut client) {
-        ServerEvent::Message { text, .. } => text.into_owned(),
-        other => panic!("{other:?}"),
-    });
-    numbers(&texts.collect::<String>())
-}
-
-#[test]
-#[cfg(feature = "client")]
-fn page_and_terminal_miss_nothing_when_nodes_and_redis_die() {
-    let _watchdog = watchdog(110);
-    let Some(mut redis) = RedisServer::start() else {
-        return;
-    };
-    if !tools_are_installed() {
-        return;
-    }
-    let Some(mut browser) = Browser::start() else {
-        return;
-    };
-    let mut nodes = ["a", "b", "c"].map(|name| start(&redis, name, &free_address().to_string()));
-    let nginx = Nginx::start("watchers", |block| site(&block, &nodes));
-    let address = ([127, 0, 0, 1], nginx.port).into();
-    let mut page = browser.chat(address);
-    let mut terminal = Terminal::start_wide(
-        &["--name", "tess", &url(address)],
-        &[("TERM", "xterm")],
-        200,
-    );
-    terminal.wait_for("tess> ");
-    let crowd = Crowd::start(vec![Talker {
-        pause: Some(Duration::from_millis(100)),
-        padding: 8,
-        ..Talker::new("bob", address)
-    }]);
-    crowd.wait_for_messages(10);
-    for (name, node) in ["a", "b", "c"].iter().zip(&mut nodes) {
-        start_again(&redis, name, node);
-        crowd.wait_for_messages(10);
-    }
-    redis.kill();
-    eventually("the clients are sent away", || {
-        nodes.each_ref().map(health) == [503; 3]
-    });
-    redis.restart();
-    crowd.wait_for_messages(10);
-    crowd.fall_silent();
-    // What was sent to nodes that had lost Redis is not in the chat.
-    let expected = history(&nodes[0]);
-    let last = expected.last().expect("somebody has talked");
-    terminal.wait_for(&format!("0.{last} xxxxxxxx"));
-    page.wait_for_entry("text", &format!("0.{last} xxxxxxxx"));
-    assert_eq!(numbers(&terminal.output()), expected, "in the terminal");
-    let log = page.value("document.getElementById('log').textContent");
-    let log = log.as_str().expect("a text").to_owned();
-    assert_eq!(numbers(&log), expected, "on the page");
 }
 
 #[test]

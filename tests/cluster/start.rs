@@ -4,10 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, id_of, node, say};
 use super::redis::{RedisServer, free_address};
-use super::support::{Client, ServerProcess, eventually, server_process, watchdog};
+use super::support::{Client, ServerProcess, TIMEOUT, server_process, watchdog};
 
 /// Starts a node that cannot start. Returns the only line that it writes.
 fn refusal(url: &str) -> (i32, String) {
@@ -18,18 +19,23 @@ fn refusal(url: &str) -> (i32, String) {
         .spawn()
         .expect("the server can be started");
     server_process::register(&child);
-    let mut status = None;
-    eventually(&format!("{url} ends the server"), || {
-        status = child.try_wait().expect("it is a child process");
-        status.is_some()
-    });
+    let deadline = Instant::now() + TIMEOUT;
+    let status = loop {
+        let status = child.try_wait().expect("it is a child process");
+        if status.is_some() || Instant::now() > deadline {
+            break status;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    // Fails if it has ended.
+    let _ = child.kill();
     server_process::unregister(&child);
     let mut lines = String::new();
     let stderr = child.stderr.as_mut().expect("stderr is piped");
     stderr.read_to_string(&mut lines).expect("it is UTF-8");
     assert_eq!(lines.lines().count(), 1, "{url}: {lines}");
-    let code = status.and_then(|status| status.code());
-    (code.expect("it has exited"), lines)
+    let status = status.unwrap_or_else(|| panic!("{url}: the node does not end"));
+    (status.code().expect("it has exited"), lines)
 }
 
 /// Checks that a node does not start, for a reason that it tells with these words.
