@@ -64,6 +64,9 @@ struct Dispatcher {
     order: Order,
     #[cfg(feature = "cluster")]
     refusals: Option<Sender<WhisperRefusal>>,
+    /// Whether the steps are from before this node came.
+    #[cfg(feature = "cluster")]
+    is_past: bool,
     /// The beginning of each line of the log.
     log_prefix: String,
     sessions: Sessions,
@@ -86,6 +89,8 @@ pub(crate) fn run(inbox: &Receiver<Event>, room: Room, config: &Config) -> Optio
         order: Order::Inbox,
         #[cfg(feature = "cluster")]
         refusals: None,
+        #[cfg(feature = "cluster")]
+        is_past: false,
         sessions: Sessions::new(config.writers),
         metrics: config.metrics.then(ChatMetrics::default),
         received: Vec::new(),

@@ -53,7 +53,12 @@ pub(crate) enum Replication {
     /// The room is in this state from now on, in place of every earlier one.
     Restore(Box<Restored>),
     /// The steps of one entry, whose time is in milliseconds since 1970.
-    Steps { time: u64, steps: Vec<Step> },
+    Steps {
+        time: u64,
+        steps: Vec<Step>,
+        /// Whether the entry is from before this node came, and nothing to log.
+        is_past: bool,
+    },
     /// This node has lost its place in the log: its clients must not see what others do not see.
     Lost,
     /// A request for the room's snapshot. It is sent on this channel, which must have capacity.

@@ -44,6 +44,7 @@ const HELLO: u8 = 1;
 const BATCH: u8 = 2;
 const BYE: u8 = 3;
 const RENEWAL: u8 = 4;
+const SNAPSHOT_REQUEST: u8 = 5;
 
 const JOINED: u8 = 0;
 const JOINED_WITH_NAME: u8 = 1;
@@ -74,6 +75,10 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
         }
         Entry::Renewal { log } => {
             bytes.0.push(RENEWAL);
+            bytes.number(*log);
+        }
+        Entry::SnapshotRequest { log } => {
+            bytes.0.push(SNAPSHOT_REQUEST);
             bytes.number(*log);
         }
         Entry::Bye { log, incarnation } => {
@@ -229,6 +234,9 @@ impl Decoder<'_> {
             },
             BATCH => Entry::Batch(self.batch()?),
             RENEWAL => Entry::Renewal {
+                log: self.number()?,
+            },
+            SNAPSHOT_REQUEST => Entry::SnapshotRequest {
                 log: self.number()?,
             },
             BYE => Entry::Bye {

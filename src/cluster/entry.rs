@@ -37,8 +37,24 @@ pub(super) enum Entry {
     /// A node has seen entries that the log has lost: the numbers of their texts are given to others. The room begins a new
     /// life, so that clients do not take one for the other.
     Renewal { log: u64 },
+    /// A node finds neither the beginning of the log nor a snapshot. The first node that is there stores one.
+    SnapshotRequest { log: u64 },
     /// An incarnation has ended.
     Bye { log: u64, incarnation: Incarnation },
+}
+
+impl Entry {
+    /// Returns the identity of the log: the time of its first entry, in milliseconds since 1970. The first entry has none.
+    pub(super) fn log(&self) -> Option<u64> {
+        match self {
+            Entry::Genesis => None,
+            Entry::Batch(batch) => Some(batch.header.log),
+            Entry::Hello { log, .. }
+            | Entry::Renewal { log }
+            | Entry::SnapshotRequest { log }
+            | Entry::Bye { log, .. } => Some(*log),
+        }
+    }
 }
 
 /// A node as it introduces itself.
@@ -62,7 +78,7 @@ pub(super) struct Batch {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct BatchHeader {
-    /// The identity of the log: the time of its first entry, in milliseconds since 1970.
+    /// The [identity](Entry::log) of the log.
     pub(super) log: u64,
     pub(super) incarnation: Incarnation,
     /// The number of batches of the incarnation before this one.

@@ -73,7 +73,7 @@ impl fmt::Display for Lost {
             Lost::Entry(id, error) => write!(f, "entry {id} {error}"),
             Lost::NoSnapshot(id) => write!(
                 f,
-                "the entries before {id} are trimmed, and there is no snapshot; without the log's key, all nodes would begin anew"
+                "the entries before {id} are gone, and there is no snapshot yet; if no other node stores one, the log's key has to be removed"
             ),
             Lost::Snapshot(id) => write!(f, "the snapshot at {id} cannot be read"),
             Lost::Dispatcher => f.write_str("the dispatcher has ended"),

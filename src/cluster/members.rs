@@ -148,12 +148,8 @@ impl Members {
         bytes: &[u8],
         entry: &Entry,
     ) -> Result<Effect, OtherLog> {
-        let log = match entry {
-            // Several nodes have begun the log at once.
-            Entry::Genesis => self.log,
-            Entry::Hello { log, .. } | Entry::Bye { log, .. } | Entry::Renewal { log } => *log,
-            Entry::Batch(batch) => batch.header.log,
-        };
+        // Several nodes may have begun the log at once.
+        let log = entry.log().unwrap_or(self.log);
         if log > self.log {
             return Err(OtherLog);
         }
@@ -162,7 +158,9 @@ impl Members {
         let verdict = match entry {
             // A node that has not noticed yet that its log was removed.
             _ if log < self.log => Verdict::Ignored,
-            Entry::Genesis | Entry::Renewal { .. } => Verdict::Ignored,
+            Entry::Genesis | Entry::Renewal { .. } | Entry::SnapshotRequest { .. } => {
+                Verdict::Ignored
+            }
             Entry::Hello { node, .. } => {
                 gone.extend(self.remove_former_selves(node));
                 self.admit(node)
@@ -278,7 +276,8 @@ impl Members {
 
     fn snapshot_due(&mut self, id: EntryId, entry: &Entry) -> Option<SnapshotDue> {
         let (entries, bytes) = self.since_snapshot;
-        if entries < SNAPSHOT_ENTRIES && bytes < SNAPSHOT_BYTES {
+        let is_requested = matches!(entry, Entry::SnapshotRequest { .. });
+        if entries < SNAPSHOT_ENTRIES && bytes < SNAPSHOT_BYTES && !is_requested {
             return None;
         }
         self.since_snapshot = (0, 0);
@@ -286,7 +285,7 @@ impl Members {
         self.snapshots = [trim_before, id];
         let incarnation = match entry {
             Entry::Batch(batch) => Some(batch.header.incarnation),
-            _ => None,
+            _ => self.nodes.keys().next().copied(),
         };
         Some(SnapshotDue {
             incarnation: incarnation.filter(|incarnation| self.nodes.contains_key(incarnation)),

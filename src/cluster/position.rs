@@ -96,7 +96,13 @@ impl Position {
         let (genesis, bytes) = first;
         match codec::decode(&bytes) {
             Ok(Entry::Genesis) => {}
-            Ok(_) => return Err(Lost::NoSnapshot(genesis)),
+            Ok(entry) => {
+                if let Some(log_identity) = entry.log() {
+                    let request = Entry::SnapshotRequest { log: log_identity };
+                    log.append(&codec::encode(&request)).map_err(Lost::Log)?;
+                }
+                return Err(Lost::NoSnapshot(genesis));
+            }
             Err(error) => return Err(Lost::Entry(genesis, error)),
         }
         let room = Room::new(name, genesis.millis, config);

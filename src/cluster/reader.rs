@@ -214,7 +214,9 @@ impl Reader {
             if position.incarnation == Some(*incarnation) {
                 return Err(Lost::Removed(reason.clone()));
             }
-            log::warn!("{}{reason}", self.log_prefix);
+            if position.incarnation.is_some() {
+                log::warn!("{}{reason}", self.log_prefix);
+            }
             steps.push(Step::LeaveAll(
                 first_id(*incarnation)..=last_id(*incarnation),
             ));
@@ -248,11 +250,16 @@ impl Reader {
                 position.has_ended = position.incarnation == Some(incarnation);
             }
             Entry::Renewal { .. } => steps.push(Step::Renew),
-            Entry::Genesis => {}
+            Entry::Genesis | Entry::SnapshotRequest { .. } => {}
         }
         if !steps.is_empty() {
             let time = id.millis;
-            self.send(Replication::Steps { time, steps })?;
+            let is_past = position.incarnation.is_none();
+            self.send(Replication::Steps {
+                time,
+                steps,
+                is_past,
+            })?;
         }
         if let Some(applied) = applied {
             self.standing.set_applied(applied);

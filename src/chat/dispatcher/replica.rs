@@ -15,7 +15,12 @@ impl Dispatcher {
                 self.refusals = Some(restored.refusals);
                 self.order = Order::BetweenEntries;
             }
-            Replication::Steps { time, steps } => {
+            Replication::Steps {
+                time,
+                steps,
+                is_past,
+            } => {
+                self.is_past = is_past;
                 self.order = Order::Log(time);
                 for step in steps {
                     self.on_step(step);
@@ -66,7 +71,9 @@ impl Dispatcher {
             Step::LeaveAll(ids) => {
                 let deliveries = self.room.leave_all(ids);
                 let left = deliveries.len();
-                log::info!("{}{left} users left with their node", self.log_prefix);
+                if !self.is_past {
+                    log::info!("{}{left} users left with their node", self.log_prefix);
+                }
                 deliver(&mut self.sessions, &deliveries);
             }
         }
@@ -93,6 +100,7 @@ impl Dispatcher {
         }
         if let [delivery] = &deliveries[..]
             && let ServerEvent::Renamed { from, to } = &delivery.event
+            && !self.is_past
         {
             log::info!("{}{from} is now {to}", self.log_prefix);
         }
@@ -100,7 +108,7 @@ impl Dispatcher {
     }
 
     fn log_elsewhere(&self, id: ConnectionId, what: &str) {
-        if let Some(name) = self.room.name(id) {
+        if let Some(name) = self.room.name(id).filter(|_| !self.is_past) {
             let users = self.room.users();
             log::info!("{}{name} {what} ({users} users)", self.log_prefix);
         }

@@ -90,6 +90,7 @@ fn entries_survive_encoding_and_decoding() {
             },
         },
         Entry::Renewal { log: 1 << 40 },
+        Entry::SnapshotRequest { log: 0 },
         Entry::Bye {
             log: 1,
             incarnation: Incarnation::MAX,

@@ -192,6 +192,18 @@ fn a_snapshot_falls_due_to_the_author_of_an_entry() {
 }
 
 #[test]
+fn the_first_node_stores_a_snapshot_that_another_one_requests() {
+    let mut log = Log::new();
+    let request = Entry::SnapshotRequest { log: 1000 };
+    let nobody = log.apply(&request).snapshot.expect("it is due");
+    assert_eq!(nobody.incarnation, None);
+    log.hello(7, "a");
+    log.hello(8, "b");
+    let due = log.apply(&request).snapshot.expect("it is due");
+    assert_eq!(due.incarnation, Some(1));
+}
+
+#[test]
 fn members_survive_a_snapshot() {
     let mut log = Log::new();
     log.hello(7, "a");
