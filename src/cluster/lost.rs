@@ -6,9 +6,6 @@ use super::codec::DecodeError;
 use super::members::EntryId;
 use super::redis_log::LogError;
 
-/// The time for which the server may be away. Until then everything waits; after it, clients are told.
-pub(super) const AWAY_SECONDS: u64 = 10;
-
 /// The reason for which a room loses its place in the log.
 #[derive(Debug, PartialEq)]
 pub(super) enum Lost {
@@ -58,7 +55,7 @@ impl Lost {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lost::Away(error) => write!(f, "for {AWAY_SECONDS} s, it {error}"),
+            Lost::Away(error) => write!(f, "it is away for too long: it {error}"),
             Lost::Log(error) => write!(f, "it {error}"),
             Lost::OtherLog => f.write_str("the log was begun anew"),
             Lost::Removed(reason) => write!(f, "this node was removed: {reason}"),
@@ -73,7 +70,7 @@ impl fmt::Display for Lost {
             Lost::Entry(id, error) => write!(f, "entry {id} {error}"),
             Lost::NoSnapshot(id) => write!(
                 f,
-                "the entries before {id} are gone, and there is no snapshot yet; if no other node stores one, the log's key has to be removed"
+                "the entries before {id} are gone, and there is no snapshot; other nodes are asked for one"
             ),
             Lost::Snapshot(id) => write!(f, "the snapshot at {id} cannot be read"),
             Lost::Dispatcher => f.write_str("the dispatcher has ended"),

@@ -123,7 +123,12 @@ impl Replicate for Cluster {
             clients: HashMap::new(),
         };
         let first = match room {
-            None => Some(reader.begin().map_err(|lost| self.cannot_start(&lost))?),
+            None => match reader.begin() {
+                Ok(position) => Some(position),
+                // The other nodes store a snapshot, or the log is begun anew: the thread tries again.
+                Err(Lost::NoSnapshot(_)) => None,
+                Err(lost) => return Err(self.cannot_start(&lost)),
+            },
             Some(_) => None,
         };
         let before = self.replace_standing(room, Arc::clone(&standing));

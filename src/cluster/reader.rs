@@ -24,6 +24,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// the longest pause begins with the first one again.
 const RETURN_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
+/// The time for the other nodes to store a snapshot for one that finds none. They do so with the next entry.
+const NO_SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
+
 pub(super) struct Reader {
     log: RedisLog,
     dispatcher: Sender<Event>,
@@ -41,6 +44,8 @@ pub(super) struct Reader {
     is_first: bool,
     /// The identity of the log that was read last.
     log_seen: Option<u64>,
+    /// The first entry of a log without a beginning and a snapshot, and when it was found.
+    no_snapshot: Option<(EntryId, Instant)>,
     /// Whether this node has seen entries that the log has lost, and the room has no new life yet.
     is_renewing: bool,
 }
@@ -68,6 +73,7 @@ impl Reader {
             process: new_token(),
             is_first: true,
             log_seen: None,
+            no_snapshot: None,
             is_renewing: false,
         }
     }
@@ -86,6 +92,9 @@ impl Reader {
             };
             if lost == Lost::Dispatcher || self.standing.phase() == Phase::Ended {
                 return;
+            }
+            if let Lost::NoSnapshot(at) = lost {
+                self.abandon_log(at);
             }
             if lost.renews() {
                 self.is_renewing = true;
@@ -134,6 +143,25 @@ impl Reader {
             self.store_snapshot(&mut position)?;
         }
         Ok(())
+    }
+
+    /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`]: one
+    /// that knew the room would have done so at once.
+    fn abandon_log(&mut self, first: EntryId) {
+        let since = match self.no_snapshot {
+            Some((entry, since)) if entry == first => since,
+            _ => Instant::now(),
+        };
+        self.no_snapshot = Some((first, since));
+        if since.elapsed() >= NO_SNAPSHOT_TIMEOUT {
+            log::error!(
+                "{}{}: no node knows the state of the room; the log is begun anew",
+                self.log_prefix,
+                self.log.address()
+            );
+            // After an error it is tried again with the next attempt.
+            let _ = self.log.remove_from(first);
+        }
     }
 
     /// Begins a new life of the room if this node has seen what others have not. A log that was begun anew is a new life.

@@ -264,6 +264,16 @@ impl RedisLog {
         self.query(&trim).map(drop)
     }
 
+    /// Removes the log, if this is still its first entry.
+    pub(super) fn remove_from(&mut self, first: EntryId) -> Result<(), LogError> {
+        if self.first()?.is_some_and(|(id, _)| id == first) {
+            let mut remove = cmd("DEL");
+            remove.arg(&self.log).arg(&self.snapshot);
+            self.query(&remove)?;
+        }
+        Ok(())
+    }
+
     /// Removes the snapshot that stands at this entry.
     pub(super) fn remove_snapshot(&mut self, at: EntryId) -> Result<(), LogError> {
         let mut remove = cmd("XDEL");

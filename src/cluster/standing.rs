@@ -4,11 +4,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::entry::{Incarnation, Statement};
-use super::lost::{AWAY_SECONDS, Lost};
+use super::lost::Lost;
 use crate::metrics::ClusterMetrics;
 
-/// The time for which the server may be away.
-const AWAY: Duration = Duration::from_secs(AWAY_SECONDS);
+/// The time for which the server may be away. Until then everything waits; after it, clients are told.
+const AWAY: Duration = Duration::from_secs(10);
 
 /// The same while this node ends, and the time for its last batches to come back. The others miss it after ten seconds.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);

@@ -283,7 +283,9 @@ fn a_node_ends_while_redis_is_away() {
     redis.kill();
     end(&mut b);
     for (mut client, _) in clients.into_iter().chain(rooms) {
-        assert_eq!(client.expect_close(), 1001);
+        // The second node may have missed Redis for ten seconds before it was told to end.
+        let code = client.expect_close();
+        assert!([1001, 1013].contains(&code), "{code}");
     }
 }
 
