@@ -20,7 +20,8 @@ const READ_BUFFER_SIZE: usize = 1 << 10;
 /// The reading side of a connection.
 pub(super) struct MessageReader {
     websocket: WebSocket<ValidatedStream>,
-    rate_limiter: Option<RateLimiter>,
+    /// In a box, because most servers have no rate limit.
+    rate_limiter: Option<Box<RateLimiter>>,
     /// The ping period, for reads whose timeout is the client's rate.
     ping: Option<Duration>,
     /// The reason why no message follows those that wait for the client's rate.
@@ -33,13 +34,12 @@ pub(super) struct MessageReader {
 
 impl MessageReader {
     /// Creates the reader. `already_read` holds the bytes received after the request's head.
-    #[inline(never)]
-    pub(super) fn boxed(
+    pub(super) fn new(
         outbound: &Outbound,
         mut already_read: Vec<u8>,
         is_echo: bool,
         config: &Config,
-    ) -> Box<MessageReader> {
+    ) -> MessageReader {
         let mut stream = ValidatedStream::new(outbound.clone(), is_echo);
         already_read.truncate(stream.validate(&already_read));
         let websocket_config = WebSocketConfig::default()
@@ -48,19 +48,19 @@ impl MessageReader {
             .write_buffer_size(0)
             .max_message_size(Some(config.max_message))
             .max_frame_size(Some(config.max_message));
-        Box::new(MessageReader {
+        MessageReader {
             websocket: WebSocket::from_partially_read(
                 stream,
                 already_read,
                 Role::Server,
                 Some(websocket_config),
             ),
-            rate_limiter: config.rate_limit.map(RateLimiter::new),
+            rate_limiter: config.rate_limit.map(RateLimiter::new).map(Box::new),
             ping: config.ping,
             end: None,
             peer_close_code: None,
             is_idle: false,
-        })
+        }
     }
 
     /// Returns the reply to the client's Close, once that has arrived.
@@ -101,6 +101,7 @@ impl MessageReader {
 
     /// Reads a message for the queue of the rate limiter, until the first queued message conforms to the rate. If the
     /// queue is full, only waits for the client's end, so that further input stays in the client's TCP window.
+    #[inline(never)]
     fn read_ahead(&mut self) -> Result<(), DisconnectReason> {
         let ping_due = self.ping_due();
         let Some(rate_limiter) = &mut self.rate_limiter else {
@@ -167,6 +168,7 @@ impl MessageReader {
 
     /// Asks for a Ping after a ping period without input, and disconnects the client after another one, unless the Ping waits
     /// behind output: the write timeout or the kernel then notices whether the client takes any.
+    #[inline(never)]
     fn on_idle(&mut self) -> Result<(), DisconnectReason> {
         if self.rate_limiter.is_some() {
             let now = Instant::now();

@@ -33,6 +33,15 @@ pub(crate) struct Connection {
     pub(crate) is_timed: bool,
 }
 
+/// What a connection begins with.
+pub(crate) struct Opening {
+    /// The handshake's response, which is not written yet.
+    pub(crate) response: Vec<u8>,
+    pub(crate) endpoint: Endpoint,
+    /// The bytes received after the request's head.
+    pub(crate) already_read: Vec<u8>,
+}
+
 /// The end of a connection.
 struct End {
     reason: DisconnectReason,
@@ -51,34 +60,16 @@ impl From<DisconnectReason> for End {
 
 impl Connection {
     /// Serves the client until it disconnects. Runs on the connection's thread.
-    ///
-    /// `already_read` holds the bytes received after the request's head.
-    pub(crate) fn run(
-        &self,
-        response: Vec<u8>,
-        endpoint: Endpoint,
-        already_read: Vec<u8>,
-        config: &Config,
-    ) {
-        let served = catch_unwind(AssertUnwindSafe(|| {
-            self.serve(response, endpoint, already_read, config)
-        }));
+    pub(crate) fn run(&self, opening: Box<Opening>, config: &Config) {
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve(opening, config)));
         self.disconnect(served.unwrap_or_else(|_| DisconnectReason::InternalError.into()));
     }
-
-    fn serve(
-        &self,
-        response: Vec<u8>,
-        endpoint: Endpoint,
-        already_read: Vec<u8>,
-        config: &Config,
-    ) -> End {
-        let dialect = endpoint.dialect();
-        if let Err(reason) = self.connect(response, endpoint, config) {
-            return reason.into();
-        }
-        let mut reader =
-            MessageReader::boxed(&self.outbound, already_read, dialect.is_none(), config);
+    fn serve(&self, opening: Box<Opening>, config: &Config) -> End {
+        let dialect = opening.endpoint.dialect();
+        let mut reader = match self.open(opening, config) {
+            Ok(reader) => reader,
+            Err(reason) => return reason.into(),
+        };
         let reason = match dialect {
             Some(dialect) => self.chat(&mut reader, dialect),
             None => self.echo(&mut reader),
@@ -89,23 +80,29 @@ impl Connection {
         }
     }
 
-    /// Passes the handshake's response to the dispatcher.
+    /// Passes the handshake's response to the dispatcher, and creates the reader.
     #[inline(never)]
-    fn connect(
+    fn open(
         &self,
-        response: Vec<u8>,
-        endpoint: Endpoint,
+        opening: Box<Opening>,
         config: &Config,
-    ) -> Result<(), DisconnectReason> {
+    ) -> Result<Box<MessageReader>, DisconnectReason> {
+        let is_echo = opening.endpoint.dialect().is_none();
         self.send(Event::Connected {
             id: self.id,
-            response: PendingResponse::new(self.outbound.clone(), response),
-            endpoint,
+            response: PendingResponse::new(self.outbound.clone(), opening.response),
+            endpoint: opening.endpoint,
         })?;
         let stream = self.outbound.stream();
         stream
             .set_read_timeout(config.ping)
-            .map_err(|error| DisconnectReason::ConnectionLost(error.kind()))
+            .map_err(|error| DisconnectReason::ConnectionLost(error.kind()))?;
+        Ok(Box::new(MessageReader::new(
+            &self.outbound,
+            opening.already_read,
+            is_echo,
+            config,
+        )))
     }
 
     /// Waits for the next message. When a Ping is due, waits for room in the inbox.

@@ -21,7 +21,7 @@ use crate::config::{
     CLIENT_STACK_SIZE, Config, HANDSHAKE_THREAD_IDLE_TIMEOUT, HEADER_READ_TIMEOUT,
     MIN_PENDING_HANDSHAKES, PENDING_GRACE,
 };
-use crate::connection::Connection;
+use crate::connection::{Connection, Opening};
 use crate::http::head::{RequestError, read_head};
 use crate::http::response::{HttpResponse, OUT_OF_THREADS};
 use crate::http::router::{self, Route};
@@ -291,6 +291,15 @@ fn client_address(request: &Request, peer: Peer, config: &Config) -> Peer {
     forwarded::client_address(peer, lines.into_iter(), &config.trusted_proxy)
 }
 
+/// A connection with what it holds until it ends. The thread keeps it in a box: by value, two frames of the thread's stack
+/// would have a copy.
+struct Admitted {
+    connection: Connection,
+    shared: Arc<Shared>,
+    _visit: Visit,
+    _permit: ConnectionPermit,
+}
+
 /// Starts the connection's thread if a permit is available, and rejects the client otherwise.
 ///
 /// The connection gets a new thread because reading a head touches four pages of stack, which this thread would keep. The
@@ -327,25 +336,27 @@ fn open_connection(
     if !handshake.claim() {
         return;
     }
-    let connection = Connection {
-        id: shared.next_id(),
-        outbound,
-        inbox: visit.inbox.clone(),
-        is_timed: shared.config.metrics,
-    };
-    let shared = Arc::clone(shared);
+    let admitted = Box::new(Admitted {
+        connection: Connection {
+            id: shared.next_id(),
+            outbound,
+            inbox: visit.inbox.clone(),
+            is_timed: shared.config.metrics,
+        },
+        shared: Arc::clone(shared),
+        _visit: visit,
+        _permit: permit,
+    });
+    let opening = Box::new(Opening {
+        response: upgrade.response,
+        endpoint: upgrade.endpoint,
+        already_read,
+    });
     let thread = thread::Builder::new()
         .name("connection".into())
         .stack_size(CLIENT_STACK_SIZE);
-    let spawned = thread.spawn(move || {
-        connection.run(
-            upgrade.response,
-            upgrade.endpoint,
-            already_read,
-            &shared.config,
-        );
-        drop((visit, permit));
-    });
+    let run = move || admitted.connection.run(opening, &admitted.shared.config);
+    let spawned = thread.spawn(run);
     if let Err(error) = spawned {
         reject(error);
     }
