@@ -75,33 +75,42 @@ impl MessageReader {
     ///
     /// The reason why no message follows.
     pub(super) fn next_message(&mut self) -> Result<Option<Message>, DisconnectReason> {
-        loop {
-            if std::mem::take(&mut self.is_idle) {
-                return Ok(None);
-            }
-            if let Some(rate_limiter) = &mut self.rate_limiter {
-                // What was accepted before the end is passed on at once: the connection does not wait for it.
-                if let Some(message) = rate_limiter.pop(self.end.is_some()) {
-                    return Ok(Some(message));
-                }
-                if let Some(reason) = &self.end {
-                    return Err(reason.clone());
-                }
-                if let Err(reason) = self.read_ahead() {
-                    if self.outbound().abort_reason().is_some() {
-                        return Err(reason);
-                    }
-                    self.end = Some(reason);
-                }
-            } else if let Some(message) = self.read()? {
-                return Ok(Some(message));
+        while !std::mem::take(&mut self.is_idle) {
+            let message = match self.rate_limiter {
+                Some(_) => self.read_at_rate()?,
+                None => self.read()?,
+            };
+            if message.is_some() {
+                return Ok(message);
             }
         }
+        Ok(None)
+    }
+
+    /// Returns the first queued message if it conforms to the rate, and reads ahead otherwise.
+    #[inline(never)]
+    fn read_at_rate(&mut self) -> Result<Option<Message>, DisconnectReason> {
+        let Some(rate_limiter) = &mut self.rate_limiter else {
+            return Ok(None);
+        };
+        // What was accepted before the end is passed on at once: the connection does not wait for it.
+        if let Some(message) = rate_limiter.pop(self.end.is_some()) {
+            return Ok(Some(message));
+        }
+        if let Some(reason) = &self.end {
+            return Err(reason.clone());
+        }
+        if let Err(reason) = self.read_ahead() {
+            if self.outbound().abort_reason().is_some() {
+                return Err(reason);
+            }
+            self.end = Some(reason);
+        }
+        Ok(None)
     }
 
     /// Reads a message for the queue of the rate limiter, until the first queued message conforms to the rate. If the
     /// queue is full, only waits for the client's end, so that further input stays in the client's TCP window.
-    #[inline(never)]
     fn read_ahead(&mut self) -> Result<(), DisconnectReason> {
         let ping_due = self.ping_due();
         let Some(rate_limiter) = &mut self.rate_limiter else {
@@ -147,18 +156,24 @@ impl MessageReader {
                 Some(reason) => Err(reason),
                 None => Ok(Some(message)),
             },
-            Err(Error::Io(error))
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-            {
-                self.on_idle().map(|()| None)
-            }
-            Err(error) => Err(match self.websocket.get_mut().disconnect_reason(error) {
-                DisconnectReason::ClosedByPeer(_) => {
-                    DisconnectReason::ClosedByPeer(self.peer_close_code)
-                }
-                reason => reason,
-            }),
+            Err(error) => self.on_error(error).map(|()| None),
         }
+    }
+
+    /// Handles a read without a message: after the read timeout, or because there is no further one.
+    #[inline(never)]
+    fn on_error(&mut self, error: Error) -> Result<(), DisconnectReason> {
+        if let Error::Io(error) = &error
+            && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        {
+            return self.on_idle();
+        }
+        Err(match self.websocket.get_mut().disconnect_reason(error) {
+            DisconnectReason::ClosedByPeer(_) => {
+                DisconnectReason::ClosedByPeer(self.peer_close_code)
+            }
+            reason => reason,
+        })
     }
 
     /// Returns the end of the ping period.
@@ -168,7 +183,6 @@ impl MessageReader {
 
     /// Asks for a Ping after a ping period without input, and disconnects the client after another one, unless the Ping waits
     /// behind output: the write timeout or the kernel then notices whether the client takes any.
-    #[inline(never)]
     fn on_idle(&mut self) -> Result<(), DisconnectReason> {
         if self.rate_limiter.is_some() {
             let now = Instant::now();

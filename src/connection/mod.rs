@@ -111,8 +111,13 @@ impl Connection {
             if let Some(message) = reader.next_message()? {
                 return Ok(message);
             }
-            self.send(Event::Idle(self.id))?;
+            self.order_ping()?;
         }
+    }
+
+    #[inline(never)]
+    fn order_ping(&self) -> Result<(), DisconnectReason> {
+        self.send(Event::Idle(self.id))
     }
 
     /// Passes commands to the dispatcher until the client disconnects. Waits for the client, or for room in the inbox.
