@@ -51,6 +51,7 @@ impl ValidatedStream {
         self.validator.take_frames()
     }
 
+    #[inline(never)]
     fn set_read_timeout(&mut self) -> io::Result<()> {
         let Some((until, has_read)) = &mut self.wait_limit else {
             return Ok(());

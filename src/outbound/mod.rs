@@ -96,6 +96,7 @@ impl Outbound {
     }
 
     /// Returns the reason why the connection was aborted, if it was.
+    #[inline(never)]
     pub(crate) fn abort_reason(&self) -> Option<DisconnectReason> {
         match &self.0.lock().close_state {
             CloseState::Aborted(reason) => Some(reason.clone()),

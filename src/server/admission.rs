@@ -161,6 +161,9 @@ impl Admission {
             .config
             .max_connections
             .max(MIN_PENDING_HANDSHAKES);
+        if self.pending.is_due_for_pruning() {
+            self.forget_complete();
+        }
         if self.pending.len() >= max_pending {
             self.evict_one();
         }
@@ -210,11 +213,15 @@ impl Admission {
             .for_each(|handshake| handshake.evict());
     }
 
+    fn forget_complete(&mut self) {
+        self.pending
+            .retain(|handshake| handshake.strong_count() > 0);
+    }
+
     /// Forgets complete handshakes. If none is complete, evicts the oldest one of the address that has most.
     pub(super) fn evict_one(&mut self) {
         let before = self.pending.len();
-        self.pending
-            .retain(|handshake| handshake.strong_count() > 0);
+        self.forget_complete();
         if self.pending.len() == before
             && let Some(handshake) = self.pending.pop().and_then(|handshake| handshake.upgrade())
         {

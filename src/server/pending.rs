@@ -6,11 +6,16 @@ use std::net::IpAddr;
 
 use crate::net::forwarded::counted_address;
 
+/// The smallest number of handshakes among which complete ones are worth looking for.
+const MIN_PRUNED: usize = 64;
+
 /// Pending handshakes of type `T`.
 pub(super) struct Pending<T> {
     /// The handshakes of each address, the oldest first, with their numbers. No queue is empty.
     by_address: HashMap<Option<IpAddr>, VecDeque<(usize, T)>>,
     len: usize,
+    /// The number of handshakes at which complete ones are forgotten.
+    prune_at: usize,
     /// The number of the next handshake, which orders them by age.
     next_number: usize,
 }
@@ -20,6 +25,7 @@ impl<T> Pending<T> {
         Pending {
             by_address: HashMap::new(),
             len: 0,
+            prune_at: MIN_PRUNED,
             next_number: 0,
         }
     }
@@ -42,6 +48,12 @@ impl<T> Pending<T> {
             !queue.is_empty()
         });
         self.len = self.by_address.values().map(VecDeque::len).sum();
+        self.prune_at = MIN_PRUNED.max(2 * self.len);
+    }
+
+    /// Returns whether there are twice as many handshakes as were pending when complete ones were last removed.
+    pub(super) fn is_due_for_pruning(&self) -> bool {
+        self.len >= self.prune_at
     }
 
     /// Removes the oldest handshake of the address that has most, so that many connections from one address evict each
@@ -99,5 +111,23 @@ mod tests {
         pending.retain(|number| *number > 5);
         assert_eq!((pending.len(), pending.iter().count()), (4, 4));
         assert_eq!(pending.pop(), Some(7));
+    }
+
+    #[test]
+    fn complete_handshakes_are_looked_for_when_their_number_has_doubled() {
+        let mut pending = Pending::new();
+        let mut searches = 0;
+        for number in 0..1000 {
+            if pending.is_due_for_pruning() {
+                pending.retain(|handshake| *handshake < 100);
+                searches += 1;
+            }
+            pending.push(None, number);
+        }
+        assert!(
+            pending.len() <= 200 && searches <= 11,
+            "{} {searches}",
+            pending.len()
+        );
     }
 }
