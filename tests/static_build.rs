@@ -8,7 +8,7 @@ use std::env::consts::ARCH;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::cases::{PING, PONG};
+use support::cases::{PING, PONG, TEXT};
 use support::{RawClient, ServerProcess, eventually, raise_nofile_limit, raw, watchdog};
 
 const CLIENTS: usize = 500;
@@ -48,18 +48,16 @@ fn an_idle_client_takes_one_page_of_stack() {
     };
     raise_nofile_limit();
     let mut command = Command::new(program);
-    command.args(["--listen", "127.0.0.1:0", "--ping", "2"]);
+    command.args(["--listen", "127.0.0.1:0", "--ping", "4"]);
     let server = ServerProcess::spawn(command);
     let before = server.resident_kb();
     let mut clients: Vec<RawClient> = (0..CLIENTS)
         .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
     // Waiting for the next Ping, each connection has handled a Pong.
-    for _ in 0..2 {
-        for client in &mut clients {
-            while client.frame().expect("no reset").expect("no end").0 != PING {}
-            client.send(&raw::frame(PONG, b""));
-        }
+    for client in &mut clients {
+        while client.frame().expect("no reset").expect("no end").0 != PING {}
+        client.send(&raw::frame(PONG, b""));
     }
     let mut each = usize::MAX;
     eventually("the dispatcher's batches are released", || {
@@ -67,4 +65,9 @@ fn an_idle_client_takes_one_page_of_stack() {
         each <= MAX_PER_CLIENT
     });
     println!("{each} bytes per client");
+    // A disconnected client would cost nothing.
+    for client in &mut clients {
+        client.send(&raw::frame(TEXT, b"/who"));
+        while client.frame().expect("no reset").expect("no end").0 != TEXT {}
+    }
 }

@@ -23,7 +23,7 @@ use crate::websocket::frame;
 /// A WebSocket connection whose handshake is complete.
 ///
 /// Most connections wait for their client most of the time. Functions that do anything else are not inlined, and the reader
-/// is on the heap: the frames of a thread that waits then fit into two pages of stack, and into one with musl. Inlined, they
+/// is on the heap: the frames of a thread that waits then fit into two pages of stack, also with TLS, and into one with musl. Inlined, they
 /// take a third page, 4 KiB for each idle client.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,

@@ -51,7 +51,6 @@ impl ValidatedStream {
         self.validator.take_frames()
     }
 
-    #[inline(never)]
     fn set_read_timeout(&mut self) -> io::Result<()> {
         let Some((until, has_read)) = &mut self.wait_limit else {
             return Ok(());
