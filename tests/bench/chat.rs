@@ -12,6 +12,9 @@ compile_error!("the benchmark requires Linux, for /proc and epoll");
 
 mod cli;
 mod client_pool;
+mod cluster;
+mod cluster_faults;
+mod cluster_nodes;
 mod connection;
 mod frame;
 mod hostile_clients;
@@ -22,6 +25,9 @@ mod machine_memory;
 mod plots;
 mod process;
 mod progress;
+#[path = "../support/redis.rs"]
+#[allow(dead_code, reason = "the benchmark uses a part of it")]
+mod redis;
 mod reference_order;
 mod report;
 mod sequenced_message;
@@ -37,7 +43,7 @@ mod workload;
 use std::fs;
 use std::process::ExitCode;
 
-use cli::{BenchConfig, CliAction, STARTUP};
+use cli::{BenchConfig, CLUSTER, CliAction, STARTUP};
 use progress::Progress;
 use report::Summary;
 use server::ServerSource;
@@ -97,7 +103,7 @@ fn measure(config: &BenchConfig) -> Result<()> {
     let workloads = WORKLOADS
         .into_iter()
         .filter(|workload| is_selected(workload.name));
-    let summaries = run_workloads(config, workloads, &mut progress)?;
+    let mut summaries = run_workloads(config, workloads, &mut progress)?;
     let mut cost = Vec::new();
     if let Some(directory) = &config.plots {
         fs::create_dir_all(directory)?;
@@ -108,6 +114,18 @@ fn measure(config: &BenchConfig) -> Result<()> {
         )?;
         plots::delays(&directory.join("delays.svg"), &summaries)?;
         plots::cost(&directory.join("cost.svg"), &cost)?;
+    }
+    if is_selected(CLUSTER) {
+        match &config.source {
+            ServerSource::Built => summaries.extend(cluster::measure(
+                config.duration,
+                config.rounds,
+                &mut progress,
+            )?),
+            ServerSource::Running(..) => {
+                progress.print("cluster: skipped, because the server is already running");
+            }
+        }
     }
     progress.clear();
     if !summaries.is_empty() {

@@ -13,6 +13,9 @@ use crate::workload::WORKLOADS;
 /// Name of the start-up measurement, which is not a [`Workload`](crate::workload::Workload).
 pub const STARTUP: &str = "startup";
 
+/// Name of the measurement of several nodes, which are many workloads.
+pub const CLUSTER: &str = "cluster";
+
 const HELP: &str = "\
 Benchmarks threadchat, or another chat server, as a whole process over loopback.
 
@@ -20,6 +23,9 @@ Usage: cargo bench -- [OPTION]... [NAME]...    run these benchmarks, or all
        cargo bench -- soak [--minutes N]       run a soak test
 
   startup     exec to first greeting, size of the binary, memory without clients
+  cluster     several nodes through a Redis of the benchmark's own, beside one
+              server alone; not without its name, and with the feature only:
+              cargo bench --features cluster -- cluster
 ";
 
 const OPTIONS: &str = "
@@ -104,10 +110,17 @@ impl CliAction {
                 Arg::Long("help") | Arg::Short('h') => return Ok(CliAction::Print(help())),
                 Arg::Value(name) => {
                     let name = name.string()?;
-                    if name != "soak" && all_names().all(|known| known != name) {
-                        let known = all_names().collect::<Vec<_>>().join(", ");
+                    let known_names = || all_names().chain([CLUSTER]);
+                    if name != "soak" && known_names().all(|known| known != name) {
+                        let known = known_names().collect::<Vec<_>>().join(", ");
                         return Err(
                             format!("unknown workload {name:?}: use {known} or soak").into()
+                        );
+                    }
+                    if name == CLUSTER && !cfg!(feature = "cluster") {
+                        return Err(
+                            "built without the feature: use cargo bench --features cluster -- cluster"
+                                .into(),
                         );
                     }
                     names.push(name);

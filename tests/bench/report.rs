@@ -129,6 +129,18 @@ impl Summary {
                 "last greeting after {median} ms (median), {max} ms (maximum of the rounds)"
             ));
         }
+        if let Some(entries) = number("entries_per_s") {
+            return self.cluster_details(&entries);
+        }
+        if let Some(stay) = number("dead_node_s") {
+            let (behind, start) = (number("entries_behind")?, number("start_ms")?);
+            let (entries, log) = (number("log_entries")?, number("log_kib")?);
+            return Some(format!(
+                "users of a dead node leave after {stay} s; first greeting {} ms after exec, with {behind} entries \
+                 behind the snapshot {start} ms; {entries} entries take {log} KiB of Redis",
+                number("start_empty_ms")?
+            ));
+        }
         let machine =
             number("machine_kib_per_client").filter(|_| self.has_enough_clients_for_rss())?;
         let available = number("available_kib_per_client")?;
@@ -139,6 +151,23 @@ impl Summary {
         let settle = self.median.get("settle_s")?;
         Some(format!(
             "KiB/client {settle:.0} s after the last join: {shares}together {machine} (by MemAvailable {available})"
+        ))
+    }
+
+    /// Describes the metrics of nodes with a log.
+    fn cluster_details(&self, entries_per_second: &str) -> Option<String> {
+        let number = |name, digits| Some(format_number(*self.median.get(name)?, digits));
+        let idle = number("idle_node_us_per_message", 1);
+        let idle = idle.map_or(String::new(), |idle| {
+            format!(", node without clients {idle}")
+        });
+        Some(format!(
+            "{} of the deliveries alone, {} µs later; {entries_per_second} entries/s of {} messages; CPU in µs/message: nodes {}{idle}, Redis {}",
+            number("deliveries_ratio", 2)?,
+            number("added_p50_us", 0)?,
+            number("messages_per_entry", 1)?,
+            number("node_us_per_message", 1)?,
+            number("redis_us_per_message", 1)?,
         ))
     }
 }

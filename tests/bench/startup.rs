@@ -21,24 +21,8 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn measure() -> Result<Metrics> {
     let (mut first_greeting, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let start = Instant::now();
-        // The address is read from the server's log, so the time to write and read that line counts too.
-        let server = Server::start(&[]);
-        let mut pool = ClientPool::new()?;
-        let slot = pool.add(Connection::open(&server.endpoint, None)?)?;
-        let (mut ready, mut greeted) = (Vec::new(), false);
-        // The epoll does not report a greeting received together with the handshake response.
-        pool.receive(slot, |_, _, _| greeted = true)?;
-        while !greeted {
-            if start.elapsed() > GREETING_TIMEOUT {
-                return Err("startup: timeout waiting for the greeting".into());
-            }
-            pool.wait(GREETING_TIMEOUT, &mut ready)?;
-            for &slot in &ready {
-                pool.receive(slot, |_, _, _| greeted = true)?;
-            }
-        }
-        first_greeting.push(start.elapsed().as_secs_f64() * 1e3);
+        let (server, greeted) = greet_first(&[])?;
+        first_greeting.push(greeted.as_secs_f64() * 1e3);
         drop(server);
         let server = Server::start(&[]);
         std::thread::sleep(SETTLE);
@@ -52,4 +36,26 @@ pub fn measure() -> Result<Metrics> {
         ("binary_kib", binary as f64 / 1024.0),
         ("rss_before_clients_kib", median(&mut resident)),
     ]))
+}
+
+/// Starts the built server with these options. Returns it and the time from exec until its first client was greeted.
+pub fn greet_first(options: &[&str]) -> Result<(Server, Duration)> {
+    let start = Instant::now();
+    // The address is read from the server's log, so the time to write and read that line counts too.
+    let server = Server::start(options);
+    let mut pool = ClientPool::new()?;
+    let slot = pool.add(Connection::open(&server.endpoint, None)?)?;
+    let (mut ready, mut greeted) = (Vec::new(), false);
+    // The epoll does not report a greeting received together with the handshake response.
+    pool.receive(slot, |_, _, _| greeted = true)?;
+    while !greeted {
+        if start.elapsed() > GREETING_TIMEOUT {
+            return Err("startup: timeout waiting for the greeting".into());
+        }
+        pool.wait(GREETING_TIMEOUT, &mut ready)?;
+        for &slot in &ready {
+            pool.receive(slot, |_, _, _| greeted = true)?;
+        }
+    }
+    Ok((server, start.elapsed()))
 }

@@ -282,7 +282,7 @@ impl Workload {
 }
 
 /// Adds the metrics and notes of a measurement, and returns its delays.
-fn add_load_metrics(
+pub fn add_load_metrics(
     measurement: Measurement,
     metrics: &mut Metrics,
     notes: &mut Vec<String>,
