@@ -77,7 +77,7 @@ impl ClusterNodes {
     pub fn counters(&self) -> Result<Counters> {
         let processes = self.servers.iter().filter_map(|server| server.process);
         let nodes = processes
-            .map(Process::cpu_time)
+            .map(Process::threads_cpu_time)
             .collect::<io::Result<_>>()?;
         let Some(redis) = &self.redis else {
             return Ok(Counters {

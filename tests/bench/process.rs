@@ -29,6 +29,20 @@ impl Process {
         Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
     }
 
+    /// Returns the CPU time of the threads that are still running, with a resolution of less than 1 ms.
+    pub fn threads_cpu_time(self) -> io::Result<Duration> {
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.0))? {
+            // A thread can end between the listing and the read.
+            if let Ok(stat) = fs::read_to_string(task?.path().join("schedstat")) {
+                let on_cpu = stat.split_whitespace().next();
+                let on_cpu = on_cpu.and_then(|nanos| nanos.parse::<u64>().ok());
+                nanos += on_cpu.ok_or_else(unexpected_format)?;
+            }
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
     /// Returns the resident memory in KiB.
     pub fn resident_kib(self) -> io::Result<u64> {
         parse_field(&self.read("status")?, "VmRSS:")
