@@ -19,7 +19,7 @@ const RECEIVERS: usize = 1000;
 const MAX_MEDIAN_DELAY: Duration = Duration::from_secs(2);
 
 /// Reads from all clients with one thread and discards the data. Returns the number of bytes and of lost connections.
-fn drain(clients: &[RawClient], stop: &AtomicBool) -> (usize, usize) {
+fn drain(clients: &[RawClient], stop: &AtomicBool) -> (u64, usize) {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll can be created");
     for (index, client) in clients.iter().enumerate() {
         let data = epoll::EventData::new_u64(index as u64);
@@ -34,7 +34,7 @@ fn drain(clients: &[RawClient], stop: &AtomicBool) -> (usize, usize) {
         for event in ready {
             let mut socket = &clients[event.data.u64() as usize].socket;
             match socket.read(&mut sink) {
-                Ok(n) if n > 0 => received += n,
+                Ok(n) if n > 0 => received += n as u64,
                 _ => {
                     epoll::delete(&epoll, socket).expect("the socket is registered");
                     lost += 1;
