@@ -13,7 +13,7 @@ pub(super) fn accept(name: &str) -> Result<String, NameError> {
 
 /// Returns the form that all spellings of a name share: upper and lower case.
 pub(super) fn fold(name: &str) -> String {
-    name.to_lowercase()
+    name.to_ascii_lowercase()
 }
 
 /// Returns the forms of which names that look the same share one: here only those of the same spelling.
