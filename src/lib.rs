@@ -87,6 +87,10 @@ pub mod docs {
     pub mod operations {}
 
     #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/installation.md")]
+    pub mod installation {}
+
+    #[doc = include_str!("docs/links.md")]
     #[doc = include_str!("docs/protocol.md")]
     pub mod protocol {}
 

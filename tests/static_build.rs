@@ -1,4 +1,4 @@
-//! The static build of operations.md: an idle client takes one page of stack.
+//! The static build of installation.md: an idle client takes one page of stack.
 
 #![cfg(target_os = "linux")]
 

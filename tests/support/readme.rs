@@ -8,6 +8,10 @@ pub const OPERATIONS: Document = Document {
     path: "src/docs/operations.md",
     text: include_str!("../../src/docs/operations.md"),
 };
+pub const INSTALLATION: Document = Document {
+    path: "src/docs/installation.md",
+    text: include_str!("../../src/docs/installation.md"),
+};
 pub const PROTOCOL: Document = Document {
     path: "src/docs/protocol.md",
     text: include_str!("../../src/docs/protocol.md"),
@@ -25,7 +29,15 @@ pub const TUTORIAL: Document = Document {
     text: include_str!("../../src/tutorial/README.md"),
 };
 
-pub const DOCUMENTS: [Document; 6] = [README, OPERATIONS, PROTOCOL, DESIGN, BENCHMARKS, TUTORIAL];
+pub const DOCUMENTS: [Document; 7] = [
+    README,
+    OPERATIONS,
+    INSTALLATION,
+    PROTOCOL,
+    DESIGN,
+    BENCHMARKS,
+    TUTORIAL,
+];
 
 pub struct Document {
     /// From the root of the repository.
