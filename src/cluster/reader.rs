@@ -1,5 +1,7 @@
 //! The thread that reads a room's log and passes every entry to the dispatcher.
 
+mod recovery;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,9 +25,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// The pauses before a room that has lost its place comes back, the first and the longest. A room that has kept its place for
 /// the longest pause begins with the first one again.
 const RETURN_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
-
-/// The time for the other nodes to store a snapshot for one that finds none. They do so with the next entry.
-const NO_SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Reader {
     log: RedisLog,
@@ -97,13 +96,7 @@ impl Reader {
                 self.abandon_log(at);
             }
             if lost.renews() {
-                self.is_renewing = true;
-                // Before the clients are closed, so that they come back after it. After an error it is done when this node does.
-                if let Ok((position, _)) =
-                    Position::load(&mut self.log, self.room.as_ref(), &self.config)
-                {
-                    self.renew_if_needed(position.members.log());
-                }
+                self.begin_renewal();
             }
             if self.send(Replication::Lost).is_err() {
                 return;
@@ -143,36 +136,6 @@ impl Reader {
             self.store_snapshot(&mut position)?;
         }
         Ok(())
-    }
-
-    /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`]: one
-    /// that knew the room would have done so at once.
-    fn abandon_log(&mut self, first: EntryId) {
-        let since = match self.no_snapshot {
-            Some((entry, since)) if entry == first => since,
-            _ => Instant::now(),
-        };
-        self.no_snapshot = Some((first, since));
-        if since.elapsed() >= NO_SNAPSHOT_TIMEOUT {
-            log::error!(
-                "{}{}: no node knows the state of the room; the log is begun anew",
-                self.log_prefix,
-                self.log.address()
-            );
-            // After an error it is tried again with the next attempt.
-            let _ = self.log.remove_from(first);
-        }
-    }
-
-    /// Begins a new life of the room if this node has seen what others have not. A log that was begun anew is a new life.
-    fn renew_if_needed(&mut self, log: u64) {
-        let is_same = self.log_seen == Some(log);
-        if self.is_renewing && is_same {
-            let renewal = codec::encode(&Entry::Renewal { log });
-            self.is_renewing = self.log.append(&renewal).is_err();
-        } else {
-            self.is_renewing = false;
-        }
     }
 
     /// Tries an operation until it succeeds, or the server has been away for too long.

@@ -323,13 +323,13 @@ fn open_connection(
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.refusals.log(peer, &refusal);
-            return shared.respond(stream, &refused(&refusal));
+            return shared.respond(stream, &refusal.response());
         }
     };
     let reject = |error: io::Error| {
         let refusal = Refusal::NoResources(error.to_string());
         shared.refusals.log(peer, &refusal);
-        shared.respond(stream, &refused(&refusal));
+        shared.respond(stream, &refusal.response());
     };
     let outbound = stream
         .set_nodelay()
@@ -388,26 +388,4 @@ fn admit(
             EnterError::Away => Refusal::Away,
         })?;
     Ok((permit, visit))
-}
-
-/// Returns the response to a client that is refused for a limit of the server.
-fn refused(refusal: &Refusal) -> HttpResponse {
-    match refusal {
-        Refusal::AddressLimit(_) => HttpResponse::too_many_requests(
-            "too many connections from your address; try again later\n",
-        ),
-        Refusal::JoinLimit => {
-            HttpResponse::too_many_requests("too many joins from your address; try again later\n")
-        }
-        Refusal::ConnectionLimit(_) => {
-            HttpResponse::service_unavailable("connection limit reached; try again later\n")
-        }
-        Refusal::RoomLimit(_) => {
-            HttpResponse::service_unavailable("room limit reached; enter a room that has users\n")
-        }
-        Refusal::Away => HttpResponse::service_unavailable(
-            "this server has lost its place among the others; try again later\n",
-        ),
-        _ => HttpResponse::service_unavailable("server out of resources; try again later\n"),
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use log::Level;
 
 use crate::config::REFUSAL_LOG_INTERVAL;
+use crate::http::response::HttpResponse;
 
 /// The reason why the handshake of a WebSocket is refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +66,30 @@ impl Refusal {
         match self {
             Refusal::NoResources(_) => Level::Error,
             _ => Level::Warn,
+        }
+    }
+}
+
+impl Refusal {
+    /// Returns the response to a client that is refused for a limit of the server.
+    pub(super) fn response(&self) -> HttpResponse {
+        match self {
+            Refusal::AddressLimit(_) => HttpResponse::too_many_requests(
+                "too many connections from your address; try again later\n",
+            ),
+            Refusal::JoinLimit => HttpResponse::too_many_requests(
+                "too many joins from your address; try again later\n",
+            ),
+            Refusal::ConnectionLimit(_) => {
+                HttpResponse::service_unavailable("connection limit reached; try again later\n")
+            }
+            Refusal::RoomLimit(_) => HttpResponse::service_unavailable(
+                "room limit reached; enter a room that has users\n",
+            ),
+            Refusal::Away => HttpResponse::service_unavailable(
+                "this server has lost its place among the others; try again later\n",
+            ),
+            _ => HttpResponse::service_unavailable("server out of resources; try again later\n"),
         }
     }
 }

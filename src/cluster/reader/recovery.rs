@@ -1,0 +1,53 @@
+//! What a node does about a log that has lost entries, before it comes back.
+
+use std::time::{Duration, Instant};
+
+use super::Reader;
+use crate::cluster::codec;
+use crate::cluster::entry::Entry;
+use crate::cluster::members::EntryId;
+use crate::cluster::position::Position;
+
+/// The time for the other nodes to store a snapshot for one that finds none. They do so with the next entry.
+const NO_SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Reader {
+    /// Begins a new life of the room, because this node has seen what the log may not have. This is done before the clients are
+    /// closed, so that they come back after it; after an error, when the node comes back.
+    pub(super) fn begin_renewal(&mut self) {
+        self.is_renewing = true;
+        if let Ok((position, _)) = Position::load(&mut self.log, self.room.as_ref(), &self.config) {
+            self.renew_if_needed(position.members.log());
+        }
+    }
+
+    /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`]: one
+    /// that knew the room would have done so at once.
+    pub(super) fn abandon_log(&mut self, first: EntryId) {
+        let since = match self.no_snapshot {
+            Some((entry, since)) if entry == first => since,
+            _ => Instant::now(),
+        };
+        self.no_snapshot = Some((first, since));
+        if since.elapsed() >= NO_SNAPSHOT_TIMEOUT {
+            log::error!(
+                "{}{}: no node knows the state of the room; the log is begun anew",
+                self.log_prefix,
+                self.log.address()
+            );
+            // After an error it is tried again with the next attempt.
+            let _ = self.log.remove_from(first);
+        }
+    }
+
+    /// Begins a new life of the room if this node has seen what others have not. A log that was begun anew is a new life.
+    pub(super) fn renew_if_needed(&mut self, log: u64) {
+        let is_same = self.log_seen == Some(log);
+        if self.is_renewing && is_same {
+            let renewal = codec::encode(&Entry::Renewal { log });
+            self.is_renewing = self.log.append(&renewal).is_err();
+        } else {
+            self.is_renewing = false;
+        }
+    }
+}
