@@ -82,6 +82,8 @@ impl Connection {
 
     /// Passes the handshake's response to the dispatcher, and creates the reader.
     #[inline(never)]
+    // By value, the opening would be a part of the caller's frame.
+    #[allow(clippy::boxed_local)]
     fn open(
         &self,
         opening: Box<Opening>,
