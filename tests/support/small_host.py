@@ -4,6 +4,7 @@
     small_host.py memory COMMAND...  prints its resident memory, at start and for each idle client
 """
 
+import atexit
 import http.client
 import re
 import signal
@@ -23,6 +24,8 @@ class Server:
     def __init__(self, command):
         command = command + ["--listen", "127.0.0.1:0", "--ping", "2"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        # A failed check leaves no server behind; after an exit this does nothing.
+        atexit.register(self.process.kill)
         line = self.process.stderr.readline()
         self.port = int(re.search(r"://127\.0\.0\.1:(\d+)/chat", line).group(1))
 
