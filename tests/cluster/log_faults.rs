@@ -66,6 +66,21 @@ fn a_snapshot_that_is_none_keeps_nodes_from_starting() {
 }
 
 #[test]
+fn a_log_without_its_beginning_is_begun_anew_when_it_is_removed() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    redis.command(&["XTRIM", LOG_KEY, "MAXLEN", "1"]);
+    assert_refused(&redis.url("d"), &["no snapshot"]);
+    redis.command(&["DEL", LOG_KEY]);
+    crowd.wait_for_messages(300);
+    assert_consistent(&crowd.finish());
+}
+
+#[test]
 fn a_clock_that_jumps_sends_nobody_away() {
     let _watchdog = watchdog(110);
     let Some(redis) = RedisServer::start() else {
