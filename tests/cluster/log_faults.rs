@@ -81,6 +81,27 @@ fn a_log_without_its_beginning_is_begun_anew_when_it_is_removed() {
 }
 
 #[test]
+fn nodes_store_a_snapshot_for_one_that_finds_none() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let nodes = three_nodes(&redis);
+    let crowd = talk(&nodes);
+    // What the nodes read next is left.
+    redis.command(&["XTRIM", LOG_KEY, "MAXLEN", "100"]);
+    assert_refused(&redis.url("d"), &["no snapshot"]);
+    eventually("there is a snapshot", || {
+        redis.number(&["XLEN", SNAPSHOT_KEY]) == 1
+    });
+    let late = node(&redis, "d");
+    let (client, _) = enter(late.address, "/chat");
+    client.close();
+    crowd.wait_for_messages(100);
+    assert_all_stayed(crowd);
+}
+
+#[test]
 fn a_clock_that_jumps_sends_nobody_away() {
     let _watchdog = watchdog(110);
     let Some(redis) = RedisServer::start() else {
