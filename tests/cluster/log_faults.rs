@@ -89,10 +89,9 @@ fn nodes_store_a_snapshot_for_one_that_finds_none() {
     let crowd = talk(&nodes);
     // What the nodes read next is left.
     redis.command(&["XTRIM", LOG_KEY, "MAXLEN", "100"]);
-    let late = node(&redis, "d");
-    eventually("there is a snapshot", || {
-        redis.number(&["XLEN", SNAPSHOT_KEY]) == 1 && health(&late) == 200
-    });
+    let mut late = node(&redis, "d");
+    late.wait_for_log("this node is d");
+    assert_eq!(redis.number(&["XLEN", SNAPSHOT_KEY]), 1);
     let (client, _) = enter(late.address, "/chat");
     client.close();
     crowd.wait_for_messages(100);
