@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use threadchat::protocol::ServerEvent;
+use tungstenite::Message;
 
 use super::chat_checker::assert_consistent;
 use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, node, three_nodes, who};
@@ -11,7 +12,7 @@ use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, Reply};
 use super::redis_faults::{health, talk};
 use super::start::assert_refused;
-use super::support::{eventually, watchdog};
+use super::support::{Client, eventually, watchdog};
 
 /// Appends what no node wrote to the log, and checks that the nodes stop with these words, and go on without it.
 fn assert_stops(field: &str, value: &[u8], words: &str) {
@@ -92,8 +93,10 @@ fn nodes_store_a_snapshot_for_one_that_finds_none() {
     let mut late = node(&redis, "d");
     late.wait_for_log("this node is d");
     assert_eq!(redis.number(&["XLEN", SNAPSHOT_KEY]), 1);
-    let (client, _) = enter(late.address, "/chat");
-    client.close();
+    eventually("the node takes clients", || {
+        let mut client = Client::json(late.address, "/chat");
+        matches!(client.next_message(), Ok(Message::Text(_)))
+    });
     crowd.wait_for_messages(100);
     assert_all_stayed(crowd);
 }
