@@ -47,6 +47,8 @@ pub(super) struct Appender {
     pub(super) log_prefix: String,
     /// The incarnation in which each client came.
     pub(super) clients: HashMap<ConnectionId, Incarnation>,
+    /// An event that came when the phase had changed: it belongs to the next one.
+    pub(super) held: Option<Event>,
 }
 
 /// The part of an incarnation that the appender knows.
@@ -91,13 +93,19 @@ impl Appender {
     fn refuse(&mut self, phase: Phase) -> bool {
         while self.standing.phase() == phase {
             self.return_in_flight();
-            match self.queue.recv_timeout(HEARTBEAT / 4) {
-                Ok(event) => self.refuse_event(event),
+            match self.next_event(Instant::now() + HEARTBEAT / 4) {
+                Ok(event) if self.standing.phase() == phase => self.refuse_event(event),
+                Ok(event) => self.held = Some(event),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return true,
             }
         }
         false
+    }
+
+    fn next_event(&mut self, deadline: Instant) -> Result<Event, RecvTimeoutError> {
+        let held = self.held.take();
+        held.map_or_else(|| self.queue.recv_deadline(deadline), Ok)
     }
 
     /// Passes an event that is not in the log to the dispatcher, if it matters to a connection that is closed.
@@ -139,7 +147,7 @@ impl Appender {
     /// Appends the events of one incarnation. Returns whether the queue has ended, and false if the incarnation has.
     fn serve(&mut self, mut term: Term) -> bool {
         while self.standing.phase() == term.phase {
-            let first = match self.queue.recv_deadline(term.next_heartbeat) {
+            let first = match self.next_event(term.next_heartbeat) {
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {

@@ -121,6 +121,7 @@ impl Replicate for Cluster {
             standing: Arc::clone(&standing),
             log_prefix: room.map_or(String::new(), |name| format!("room {}: ", name.as_str())),
             clients: HashMap::new(),
+            held: None,
         };
         let first = match room {
             None => match reader.begin() {
