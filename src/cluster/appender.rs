@@ -10,16 +10,13 @@ use super::codec;
 use super::entry::{BatchHeader, Entry, Incarnation, first_id};
 use super::lost::Lost;
 use super::redis_log::RedisLog;
-use super::standing::{FAREWELL, Phase, Standing};
+use super::standing::{FAREWELL, PAUSES, Phase, Standing};
 use crate::chat::event::{Event, WhisperRefusal};
 use crate::chat::join::ConnectionId;
 use crate::config::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 
 /// The time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// The pauses between attempts to append, the first and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// The most refusals of whispers that wait to be appended.
 pub(super) const REFUSALS: usize = 100;
@@ -34,6 +31,18 @@ pub(super) struct InFlight {
     pub(super) sequence: u64,
     pub(super) began: Instant,
     pub(super) events: Vec<Event>,
+}
+
+impl InFlight {
+    /// Passes the events that matter to a connection that is closed to the dispatcher.
+    pub(super) fn refuse(self, dispatcher: &Sender<Event>) {
+        for event in self.events {
+            if !matches!(event, Event::Command(..)) {
+                // After a panic of the dispatcher there is nobody to tell.
+                let _ = dispatcher.send(event);
+            }
+        }
+    }
 }
 
 pub(super) struct Appender {
@@ -66,7 +75,7 @@ struct Term {
 impl Appender {
     /// Appends batches until no connection is left and the registry has forgotten the room. The work of the thread.
     pub(super) fn run(mut self) {
-        self.standing.wait_started();
+        self.standing.wait_changed(Phase::Starting);
         loop {
             let phase = self.standing.phase();
             let is_over = match phase {
@@ -129,14 +138,8 @@ impl Appender {
     /// Passes the batches that did not come back to the dispatcher.
     fn return_in_flight(&self) {
         for batch in self.in_flight.1.try_iter() {
-            self.return_events(batch.events);
+            batch.refuse(&self.dispatcher);
         }
-    }
-
-    fn return_events(&self, events: Vec<Event>) {
-        let is_command = |event: &Event| matches!(event, Event::Command(..));
-        let others = events.into_iter().filter(|event| !is_command(event));
-        others.for_each(|event| self.send(event));
     }
 
     /// Sends the dispatcher an event. Waits for room in its inbox. After a panic of the dispatcher there is nobody to tell.
@@ -166,10 +169,7 @@ impl Appender {
                 if let Some(lost) = lost {
                     self.standing.give_up(lost);
                 }
-                let no_event = Duration::from_millis(50);
-                while self.standing.phase() == term.phase {
-                    self.standing.wait_while(term.phase, no_event);
-                }
+                self.standing.wait_changed(term.phase);
             }
         }
         false
@@ -273,7 +273,7 @@ impl Appender {
                 error;
             batch = returned;
             if self.standing.phase() != term.phase {
-                self.return_events(batch.events);
+                batch.refuse(&self.dispatcher);
                 return Err(None);
             }
         }

@@ -14,13 +14,10 @@ use super::lost::Lost;
 use super::members::{Effect, EntryId, SnapshotDue, Verdict};
 use super::position::{PendingSnapshot, Position, new_token};
 use super::redis_log::RedisLog;
-use super::standing::{Phase, Standing};
+use super::standing::{PAUSES, Phase, Standing};
 use crate::chat::event::{Event, Replication, Restored, Step, WhisperRefusal};
 use crate::config::Config;
 use crate::text::RoomName;
-
-/// The pauses between attempts to reach the server, the first and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// The pauses before a room that has lost its place comes back, the first and the longest. A room that has kept its place for
 /// the longest pause begins with the first one again.
@@ -296,12 +293,7 @@ impl Reader {
                 (self.standing).count(|metrics| metrics.count_round_trip(round_trip));
                 return in_flight.events.into_iter().map(Step::Own).collect();
             }
-            for event in in_flight.events {
-                if !matches!(event, Event::Command(..)) {
-                    // After a panic of the dispatcher there is nobody to tell.
-                    let _ = self.dispatcher.send(event);
-                }
-            }
+            in_flight.refuse(&self.dispatcher);
         }
         Vec::new()
     }

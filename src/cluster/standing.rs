@@ -13,6 +13,10 @@ const AWAY: Duration = Duration::from_secs(10);
 /// The same while this node ends, and the time for its last batches to come back. The others miss it after ten seconds.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The pauses between attempts to reach the server, the first and the longest.
+pub(super) const PAUSES: (Duration, Duration) =
+    (Duration::from_millis(20), Duration::from_millis(500));
+
 /// Whether the room takes clients.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Phase {
@@ -108,10 +112,10 @@ impl Standing {
         if is_shutting_down { FAREWELL } else { AWAY }
     }
 
-    /// Waits until the room has been admitted, or was not.
-    pub(super) fn wait_started(&self) {
-        let is_starting = |state: &mut State| state.phase == Phase::Starting;
-        drop(self.changed.wait_while(self.lock(), is_starting));
+    /// Waits until the phase is another one.
+    pub(super) fn wait_changed(&self, phase: Phase) {
+        let is_same = |state: &mut State| state.phase == phase;
+        drop(self.changed.wait_while(self.lock(), is_same));
     }
 
     /// Waits until the room has ended.
