@@ -24,18 +24,23 @@ pub const BENCHMARKS: Document = Document {
     path: "src/docs/benchmarks.md",
     text: include_str!("../../src/docs/benchmarks.md"),
 };
+pub const CHANGELOG: Document = Document {
+    path: "src/docs/changelog.md",
+    text: include_str!("../../src/docs/changelog.md"),
+};
 pub const TUTORIAL: Document = Document {
     path: "src/tutorial/README.md",
     text: include_str!("../../src/tutorial/README.md"),
 };
 
-pub const DOCUMENTS: [Document; 7] = [
+pub const DOCUMENTS: [Document; 8] = [
     README,
     OPERATIONS,
     INSTALLATION,
     PROTOCOL,
     DESIGN,
     BENCHMARKS,
+    CHANGELOG,
     TUTORIAL,
 ];
 
