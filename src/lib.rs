@@ -78,7 +78,9 @@ pub use server::{HealthHandle, Server, ServerError, ShutdownHandle};
 // Links between the documents lead to files. Each document includes links.md first, whose definitions of the same links
 // take precedence here and lead to these modules.
 pub mod docs {
+    // Pictures as data, because rustdoc does not copy files.
     #[doc = include_str!("docs/links.md")]
+    #[doc = include_str!("docs/pictures.md")]
     #[doc = include_str!("../README.md")]
     pub mod readme {}
 
@@ -106,7 +108,6 @@ pub mod docs {
     #[doc = include_str!("docs/changelog.md")]
     pub mod changelog {}
 
-    // The pictures as data, because rustdoc does not copy files.
     #[doc = include_str!("docs/links.md")]
     #[doc = include_str!("tutorial/pictures.md")]
     #[doc = include_str!("tutorial/README.md")]

@@ -257,7 +257,7 @@ fn rustdoc_has_every_link_between_documents() {
     };
     for document in &DOCUMENTS {
         let prose = document.prose();
-        // tests/tutorial_chapter.rs checks the pictures.
+        // For the pictures: the next test, and tests/tutorial_chapter.rs.
         let texts = definitions(&prose).filter(|(label, _)| !label.starts_with("picture-"));
         for (label, target) in texts {
             let (file, section) = match target.split_once('#') {
@@ -269,6 +269,19 @@ fn rustdoc_has_every_link_between_documents() {
             assert!(found, "{}: [{label}]: {target}", document.path);
         }
     }
+}
+
+#[test]
+fn rustdoc_has_the_picture_of_the_page() {
+    let picture = std::fs::read(root().join("src/docs/page.png")).expect("the file is readable");
+    let picture = data_encoding::BASE64.encode(&picture);
+    let expected = format!("[picture-page]: data:image/png;base64,{picture}\n");
+    let path = root().join("src/docs/pictures.md");
+    if std::env::var_os("UPDATE_PICTURES").is_some() {
+        std::fs::write(&path, &expected).expect("the file is writable");
+    }
+    let found = std::fs::read_to_string(&path).expect("the file is readable");
+    assert!(found == expected, "run this test with UPDATE_PICTURES=1");
 }
 
 #[test]
