@@ -200,7 +200,7 @@ impl Outbound {
 /// The response to a handshake, which is not written yet. Everything else for the client is queued until it is.
 ///
 /// The dispatcher writes the response, not the connection's thread: Linux keeps 32 KiB for the next packet of each thread
-/// that has ever sent, and most connection threads never send. An idle client costs the machine 40 KB that way, not 75.
+/// that has ever sent, and most connection threads never send. An idle client costs the machine about half as much.
 ///
 /// Dropping an unwritten response, which happens only if the dispatcher panics, aborts the connection.
 pub(crate) struct PendingResponse {

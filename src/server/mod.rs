@@ -4,11 +4,11 @@
 //!
 //! | thread | number | waits for | ends when |
 //! | --- | --- | --- | --- |
-//! | acceptor | one per address of `--listen`; the first is the caller of [`Server::run`] | the next client; during shutdown, the first: room in each inbox, 1 s for pending handshakes, then the dispatchers | the server shuts down |
+//! | acceptor | one per address of `--listen`; the first is the caller of [`Server::run`] | the next client; during shutdown, the first one: room in each inbox, 1 s for pending handshakes, then the dispatchers | the server shuts down |
 //! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatchers: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
-//! | connection | one per WebSocket | its client, for which it orders Pings when idle, for the time of its rate limit at most; or room in the inbox; an echo client's also for its own output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
-//! | dispatcher | one for `/chat`, and one for each other room that has clients | its inbox | every sender of the inbox is dropped: the registry's after the last client's visit, and that client's |
-//! | flush | with `--writers N`: N − 1 for each batch to 500 clients and more for each of them | nothing | its part of the batch is sent; the dispatcher waits for that |
+//! | connection | one per WebSocket | bytes from its client, for at most the ping period or the time until its rate permits the next message; room in the inbox; for an echo client also its output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
+//! | dispatcher | one for `/chat`, and one for each other room that has clients | its inbox | all senders of the inbox are dropped: its clients', and the registry's after the last client's visit |
+//! | flush | with `--writers N`: up to N − 1 for each batch, with at least 500 clients for each thread | nothing | its part of the batch is sent; the dispatcher waits for that |
 //! | append, read | with `--cluster`, one each per room | see `cluster` | see `cluster` |
 //! | writer | one per client that has fallen behind | its client: 10 s without progress at most; then 0.5 s for more to write | the client has caught up or disconnected |
 //!
@@ -31,15 +31,17 @@
 //! - Logging never waits: the program's log writer has a thread of its own (`tests/log.rs`).
 //! - An error of one client, or a panic in its threads, ends that connection alone. A panic of a room's dispatcher
 //!   closes that room's connections, and one of `/chat`'s ends the server (`tests/panics.rs`, `tests/fuzz.rs`).
-//! - Shutdown: the acceptors return and take no client that they do not serve. Pending handshakes have 1 s to complete, and are
-//!   then evicted, so that every client that has connected gets an answer (`tests/listen.rs`, `tests/systemd.rs`). Each dispatcher sends its clients a Close, and aborts
-//!   those that do not reply within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the
-//!   dispatchers end after the last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
-//! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only, by the connection's thread for
-//!   what it has read, and by the holder of the writer's role for what it writes; the locks of the certificate and of the secret
-//!   for exchanging a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`, `tests/tls_reload.rs`).
-//! - Acceptors share one lock, of the admission, which is held for no longer than the start of a thread (`tests/listen.rs`). None
-//!   waits in accept(2): a listening socket can be shared with other processes, which take clients too.
+//! - Shutdown: the acceptors return and take no client that they do not serve. Pending handshakes have 1 s to complete, and
+//!   are then evicted, so that every client that has connected gets an answer (`tests/listen.rs`, `tests/systemd.rs`). Each
+//!   dispatcher sends its clients a Close, and aborts those that do not reply within 5 s. The threads of handshakes and
+//!   connections hold senders of the inboxes, so the dispatchers end after the last of them (`tests/shutdown.rs`,
+//!   `tests/rooms.rs`).
+//! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only: by the connection's thread for
+//!   what it has read, and by the holder of the writer's role for what it writes. The locks of the certificate and of the
+//!   secret are held for exchanging a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`,
+//!   `tests/tls_reload.rs`).
+//! - Acceptors share the admission's lock, which is held for no longer than the start of a thread (`tests/listen.rs`). An
+//!   acceptor never waits in accept(2): a listening socket can be shared with other processes, which take clients too.
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
 //!   each address, and is taken once per join, and once per disconnect with `--max-per-address`; `claimed` in [`admission`]
 //!   decides once for each pending handshake whether it is evicted; locks there count connection ids, and refusals for the
@@ -149,8 +151,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, the certificate, the secret or the log that several nodes share cannot be used, an address is
-    /// not available, or a thread cannot be started.
+    /// The configuration is invalid, the certificate, the secret or the log that several nodes share cannot be used, an
+    /// address is not available, or a thread cannot be started.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         Server::new(config, bind_all)
     }
@@ -203,8 +205,8 @@ impl Server {
         self.certificate.clone()
     }
 
-    /// Returns the addresses that the server listens on, in the order of the configuration, with the actual port if port 0 was
-    /// configured.
+    /// Returns the addresses that the server listens on, in the order of the configuration, with the actual port if port 0
+    /// was configured.
     pub fn local_addrs(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listeners.iter().map(Listener::address)
     }
