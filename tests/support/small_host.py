@@ -109,4 +109,11 @@ def memory(command):
     server.check_exit()
 
 
+def give_up(*_):
+    sys.exit(f"no end within {5 * TIMEOUT} seconds")
+
+
+# The server may write no line, or never end.
+signal.signal(signal.SIGALRM, give_up)
+signal.alarm(5 * TIMEOUT)
 {"chat": chat, "memory": memory}[sys.argv[1]](sys.argv[2:])
