@@ -7,6 +7,7 @@ mod packaging;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -185,4 +186,62 @@ fn openwrt_starts_the_program_with_the_options_of_its_configuration() {
     );
     let server = ServerProcess::start(&args.split(' ').collect::<Vec<_>>());
     Client::join(server.address).close();
+}
+
+/// Parts of an OpenWrt tree: what the package's Makefile uses, and a rule that prints and installs what it defines.
+const OPENWRT_TREE: [(&str, &str); 4] = [
+    (
+        "rules.mk",
+        "INCLUDE_DIR = $(TOPDIR)/include
+PKG_INSTALL_DIR = $(TOPDIR)/built
+INSTALL_DIR = install -d -m755
+INSTALL_BIN = install -m755
+INSTALL_CONF = install -m600",
+    ),
+    (
+        "include/package.mk",
+        "define BuildPackage
+$(eval $(Package/$(1)))
+all:
+\t@echo '$(DEPENDS)' $(CARGO_PKG_ARGS) $(Package/$(1)/conffiles)
+\t$(call Package/$(1)/install,$(TOPDIR)/root)
+endef",
+    ),
+    (
+        "feeds/packages/lang/rust/rust-package.mk",
+        "CARGO_PKG_ARGS =
+CARGO_PKG_ARGS += --locked
+RUST_ARCH_DEPENDS = @(arm||mipsel)
+RustBinPackage =",
+    ),
+    ("built/bin/threadchat", "the program"),
+];
+
+#[test]
+fn openwrt_builds_the_smallest_server_and_installs_it_with_its_configuration() {
+    let _watchdog = watchdog(60);
+    let tree = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("openwrt");
+    let _ = fs::remove_dir_all(&tree);
+    for (path, contents) in OPENWRT_TREE {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().expect("it is in the tree")).expect("a new folder");
+        fs::write(path, contents).expect("a new file");
+    }
+    let variable = format!("TOPDIR={}", tree.display());
+    let args = ["--silent", "--warn-undefined-variables", "-C", "openwrt"];
+    let Some(output) = run("make", &[&args[..], &[&variable]].concat()) else {
+        return;
+    };
+    assert_eq!(
+        text(&output),
+        "@(arm||mipsel) --locked --no-default-features /etc/config/threadchat\n"
+    );
+    for (path, mode) in [
+        ("usr/bin/threadchat", 0o755),
+        ("etc/init.d/threadchat", 0o755),
+        ("etc/config/threadchat", 0o600),
+    ] {
+        let file = fs::metadata(tree.join("root").join(path)).expect(path);
+        assert_eq!(file.permissions().mode() & 0o777, mode, "{path}");
+    }
 }
