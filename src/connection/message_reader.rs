@@ -10,6 +10,7 @@ use tungstenite::{Bytes, Message};
 use super::rate_limiter::RateLimiter;
 use super::stream::ValidatedStream;
 use crate::config::Config;
+use crate::net::is_timeout;
 use crate::outbound::Outbound;
 use crate::websocket::disconnect::DisconnectReason;
 
@@ -165,7 +166,7 @@ impl MessageReader {
     #[inline(never)]
     fn on_error(&mut self, error: Error) -> Result<(), DisconnectReason> {
         if let Error::Io(error) = &error
-            && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+            && is_timeout(error)
         {
             return self.on_idle();
         }

@@ -1,6 +1,5 @@
 //! Reading a request's head within its limits.
 
-use std::io::ErrorKind;
 use std::time::Instant;
 
 use tungstenite::error::{CapacityError, Error, ProtocolError};
@@ -9,7 +8,7 @@ use tungstenite::handshake::server::Request;
 
 use super::response::HttpResponse;
 use crate::config::{HEADER_READ_TIMEOUT, MAX_HEAD_SIZE};
-use crate::net::Stream;
+use crate::net::{Stream, is_timeout};
 
 /// The reason why no request was read.
 #[derive(Debug)]
@@ -45,10 +44,8 @@ pub(crate) fn read_head(
         match received {
             Ok(0) => return Err(RequestError::Disconnected),
             Ok(received) => head.extend_from_slice(&part[..received]),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(timed_out(&head)),
-                _ => return Err(RequestError::Disconnected),
-            },
+            Err(error) if is_timeout(&error) => return Err(timed_out(&head)),
+            Err(_) => return Err(RequestError::Disconnected),
         }
         // The beginning of a TLS record with a handshake message (RFC 8446, section 5.1).
         if head.starts_with(&[0x16, 0x03]) {

@@ -19,5 +19,5 @@ mod waker;
 pub use certificate::is_self_signed;
 pub use listener::Listener;
 pub use peer::Peer;
-pub use stream::Stream;
+pub use stream::{Stream, is_timeout};
 pub(crate) use waker::Waker;

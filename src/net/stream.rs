@@ -216,11 +216,7 @@ impl Stream {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Linux wakes the thread only when a third of the buffer is free. A slow line needs longer for that than
                 // the timeout, but has made room for something.
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    return self.write_nonblocking(bytes);
-                }
+                Err(error) if is_timeout(&error) => return self.write_nonblocking(bytes),
                 result => return result,
             }
         }
@@ -353,4 +349,9 @@ impl Stream {
             }
         }
     }
+}
+
+/// Returns whether an error is a timeout of a blocking socket. Systems report it by one of two kinds.
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::handoff::{CloseState, Handoff, Item};
-use crate::net::Stream;
+use crate::net::{Stream, is_timeout};
 use crate::websocket::disconnect::DisconnectReason;
 
 /// An item that is being written.
@@ -113,12 +113,9 @@ impl Sink {
                 Ok(true) => return Some(partial.item),
                 Ok(false) => {}
                 Err(error) => {
-                    self.abort(match error.kind() {
-                        // A blocking socket reports its timeout by one of these.
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                            DisconnectReason::WriteTimeout
-                        }
-                        kind => DisconnectReason::ConnectionLost(kind),
+                    self.abort(match is_timeout(&error) {
+                        true => DisconnectReason::WriteTimeout,
+                        false => DisconnectReason::ConnectionLost(error.kind()),
                     });
                     return None;
                 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
-use threadchat::net::Stream;
+use threadchat::net::{Stream, is_timeout};
 use threadchat::protocol::{ClientCommand, JSON_SUBPROTOCOL, ServerEvent};
 use tungstenite::Message;
 use tungstenite::client::{IntoClientRequest, client_with_config};
@@ -231,9 +231,7 @@ impl Connection {
                     return Err(Disconnected::Closed(close));
                 }
                 Ok(_) => {}
-                Err(Error::Io(error))
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
+                Err(Error::Io(error)) if is_timeout(&error) => {
                     let stream = self.websocket.get_mut();
                     if !std::mem::take(&mut stream.received_since_ping) {
                         return Err(Disconnected::PingTimeout);

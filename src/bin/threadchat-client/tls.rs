@@ -14,7 +14,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError,
     RootCertStore, SignatureScheme,
 };
-use threadchat::net::{Stream, is_self_signed};
+use threadchat::net::{Stream, is_self_signed, is_timeout};
 
 use crate::cli::ServerUrl;
 
@@ -162,9 +162,7 @@ fn explain(error: &io::Error, url: &ServerUrl) -> String {
             "the server and this client have no version of TLS in common (1.2 or 1.3 with HTTP/1.1)"
                 .into()
         }
-        (None, ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
-            "the server did not complete the TLS handshake in time".into()
-        }
+        _ if is_timeout(error) => "the server did not complete the TLS handshake in time".into(),
         _ => format!("the TLS handshake failed: {error}"),
     }
 }
