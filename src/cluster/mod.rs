@@ -119,7 +119,7 @@ impl Replicate for Cluster {
             in_flight,
             refusals,
             standing: Arc::clone(&standing),
-            log_prefix: room.map_or(String::new(), |name| format!("room {}: ", name.as_str())),
+            log_prefix: reader.log_prefix.clone(),
             clients: HashMap::new(),
             held: None,
         };

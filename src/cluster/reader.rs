@@ -31,7 +31,7 @@ pub(super) struct Reader {
     standing: Arc<Standing>,
     room: Option<RoomName>,
     config: Config,
-    log_prefix: String,
+    pub(super) log_prefix: String,
     /// The last reply of the server.
     heard: Instant,
     /// Tells this process from others with the same name.
