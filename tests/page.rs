@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Browser, Client, RawClient, TestServer, config, eventually, watchdog};
+use support::{Browser, Client, RawClient, TestServer, chat_page, config, eventually, watchdog};
 use threadchat::Config;
 
 /// The files of the page and their media types.
@@ -96,7 +96,6 @@ fn cached_file_gets_304_without_a_body() {
 
 #[test]
 fn pages_exchange_messages_commands_and_whispers() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -143,12 +142,9 @@ fn pages_exchange_messages_commands_and_whispers() {
 
 #[test]
 fn hostile_messages_stay_text() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut attacker = server.client();
     for (command, class) in [
         ("", "message"),
@@ -176,12 +172,9 @@ fn hostile_messages_stay_text() {
 
 #[test]
 fn errors_are_shown_at_the_field_that_caused_them() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let error = |id: &str, text: &str| {
         format!("document.getElementById('{id}-error').textContent.includes({text:?})")
     };
@@ -215,12 +208,9 @@ fn errors_are_shown_at_the_field_that_caused_them() {
 
 #[test]
 fn unknown_command_is_sent_to_the_server_as_typed() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     // The second line's word is a property of every JavaScript object.
     page.value(
         "{ const send = WebSocket.prototype.send; window.sent = []; \
@@ -246,7 +236,6 @@ fn unknown_command_is_sent_to_the_server_as_typed() {
 
 #[test]
 fn message_over_the_limit_is_restored_to_the_field() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -271,7 +260,6 @@ fn message_over_the_limit_is_restored_to_the_field() {
 
 #[test]
 fn page_reconnects_and_keeps_its_name() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -299,12 +287,9 @@ fn page_reconnects_and_keeps_its_name() {
 
 #[test]
 fn page_retries_a_name_until_it_is_free() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("name", "alice");
     page.wait_for_entry("notice", "You are now alice.");
     let url = format!("http://{}/", server.address);
@@ -326,12 +311,9 @@ fn page_retries_a_name_until_it_is_free() {
 
 #[test]
 fn message_log_is_bounded_and_keeps_its_scroll_position() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut sender = server.client();
     let entries = "document.querySelectorAll('#log > p').length";
     for number in 0..5000 {
@@ -370,7 +352,6 @@ fn message_log_is_bounded_and_keeps_its_scroll_position() {
 
 #[test]
 fn user_list_names_a_hundred_users_and_counts_the_rest() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

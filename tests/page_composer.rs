@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::browser::Page;
-use support::{Browser, Client, TestServer, watchdog};
+use support::{Client, chat_page};
 
 /// Appends a line break to the text of the message field, as Shift+Enter does.
 fn press_shift_enter(page: &mut Page) {
@@ -30,12 +30,9 @@ fn wait_for_text(page: &mut Page, text: &str) {
 
 #[test]
 fn shift_enter_starts_a_line_and_each_line_is_a_message() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut client = server.client();
     let height = "document.getElementById('text').offsetHeight";
     let one_line = page.value(height).as_f64().expect("a number");
@@ -90,12 +87,9 @@ fn shift_enter_starts_a_line_and_each_line_is_a_message() {
 
 #[test]
 fn refused_lines_come_back_together() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("text", "/w nobody one\n/two");
     wait_for_text(&mut page, "/w nobody one\n/two");
     page.wait_until("document.getElementById('text-error').textContent.startsWith('Nobody here')");
@@ -114,12 +108,9 @@ fn refused_lines_come_back_together() {
 
 #[test]
 fn an_unconfirmed_message_looks_so() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut client = server.client();
     page.value(
         "{ window.send = WebSocket.prototype.send; window.held = []; \
@@ -154,12 +145,9 @@ fn an_unconfirmed_message_looks_so() {
 
 #[test]
 fn tab_completes_names() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let _clients = ["Alice", "albert", "bob"]
         .map(|name| Client::connect(server.address, &format!("/chat?name={name}")));
     page.wait_until("document.querySelectorAll('#names li').length === 4");
@@ -202,12 +190,9 @@ fn tab_completes_names() {
 
 #[test]
 fn arrow_up_brings_back_what_was_typed() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("text", "first");
     page.enter("text", "second\nline");
     page.enter("text", "/w nobody hi");

@@ -10,7 +10,7 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::browser::Page;
-use support::{Browser, Client, Line, ServerProcess, TestServer, config, watchdog};
+use support::{Browser, Client, Line, ServerProcess, TestServer, config};
 use threadchat::Config;
 
 fn with_history() -> Config {
@@ -67,7 +67,6 @@ const DEAFEN: &str =
 
 #[test]
 fn a_new_page_shows_the_history_with_its_times_and_days() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -157,7 +156,6 @@ fn a_new_page_shows_the_history_with_its_times_and_days() {
 fn a_cut_line_loses_and_doubles_nothing_under_load() {
     const TALKERS: usize = 2;
     const MESSAGES: usize = 200;
-    let _watchdog = watchdog(180);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -209,7 +207,6 @@ fn a_cut_line_loses_and_doubles_nothing_under_load() {
 
 #[test]
 fn unconfirmed_messages_that_arrived_are_confirmed_and_others_come_back() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -289,7 +286,6 @@ fn start_at(address: SocketAddr) -> ServerProcess {
 
 #[test]
 fn a_server_that_was_killed_is_a_gap() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -338,7 +334,6 @@ fn a_server_that_was_killed_is_a_gap() {
 
 #[test]
 fn arrivals_are_told_apart_from_missed_messages() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -373,7 +368,6 @@ fn arrivals_are_told_apart_from_missed_messages() {
 
 #[test]
 fn without_a_history_a_gap_is_reported() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 use support::browser::Page;
-use support::{Browser, Client, TestServer, watchdog};
+use support::{Client, chat_page};
 
 fn resize(page: &mut Page, width: u32, height: u32, scale: u32) {
     page.call(
@@ -34,12 +34,9 @@ const ONE_LINE: &str = "[...document.querySelectorAll('header h1, header button,
 
 #[test]
 fn in_a_phones_landscape_the_header_is_one_line() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let _clients: Vec<Client> = (0..12).map(|_| server.client()).collect();
     page.enter("name", "a-name-of-thirty-two-characters_");
     page.wait_until("document.getElementById('users-toggle').textContent === '13 users'");
@@ -61,12 +58,9 @@ fn in_a_phones_landscape_the_header_is_one_line() {
 
 #[test]
 fn in_a_phones_landscape_the_names_have_the_whole_column() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let _clients: Vec<Client> = (0..40).map(|_| server.client()).collect();
     page.wait_until("document.getElementById('names').children.length === 41");
     // The last pixels of the column, where a page that is high enough has the notifications.
@@ -94,12 +88,9 @@ fn is_usable(id: &str) -> String {
 
 #[test]
 fn at_400_percent_everything_can_be_used() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut client = Client::connect(
         server.address,
         "/chat?name=a-name-of-thirty-two-characters_",
@@ -143,12 +134,9 @@ fn at_400_percent_everything_can_be_used() {
 
 #[test]
 fn forced_colours_and_reduced_motion_are_respected() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("text", "hello");
     page.wait_for_entry("message.own", "hello");
     emulate(&mut page, "forced-colors", "active");
@@ -194,17 +182,14 @@ fn assert_accessible(page: &mut Page, state: &str) {
 /// Needs `axe.min.js` of the npm package axe-core, whose path is in the environment variable `AXE_CORE`.
 #[test]
 fn axe_core_finds_nothing() {
-    let _watchdog = watchdog(180);
     let Ok(path) = env::var("AXE_CORE") else {
         eprintln!("skipped: AXE_CORE is not set");
         return;
     };
     let axe = fs::read_to_string(path).expect("AXE_CORE is the path of axe.min.js");
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.call("Page.enable", json!({}));
     page.value(&axe);
     let mut client = server.client();

@@ -4,16 +4,13 @@ mod support;
 
 use serde_json::json;
 use support::browser::Page;
-use support::{Browser, Client, TestServer, watchdog};
+use support::{Client, chat_page};
 
 #[test]
 fn urls_are_links_that_open_apart_from_the_page() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut sender = server.client();
     for (text, links) in [
         ("see http://a.example/x.", "http://a.example/x"),
@@ -69,12 +66,9 @@ fn urls_are_links_that_open_apart_from_the_page() {
 
 #[test]
 fn a_crowd_that_comes_and_goes_is_one_notice() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut sender = server.client();
     sender.send_text("first");
     page.wait_for_entry("message", "first");
@@ -117,12 +111,9 @@ fn set_time(page: &mut Page, time: &str) {
 
 #[test]
 fn messages_have_the_servers_time_and_days_are_marked() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut sender = server.client();
     let times = "[...document.querySelectorAll('#log time')].map(time => time.dateTime).join()";
     let entries = "[...document.querySelectorAll('#log p:not(.notice)')].map(p => \
@@ -172,12 +163,9 @@ fn messages_have_the_servers_time_and_days_are_marked() {
 
 #[test]
 fn text_that_is_read_stays_in_its_place() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut sender = server.client();
     let mut send = |page: &mut Page, first: usize, last: usize| {
         for number in first..=last {
@@ -246,12 +234,9 @@ fn text_that_is_read_stays_in_its_place() {
 
 #[test]
 fn a_mention_stands_out() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("name", "al");
     page.wait_for_entry("notice", "You are now al.");
     let mut sender = server.client();
@@ -281,12 +266,9 @@ fn a_mention_stands_out() {
 
 #[test]
 fn help_is_a_table_of_commands_and_keys() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("text", "/help");
     page.wait_for_entry("help", "/whisper NAME TEXT");
     let rows = "[...document.querySelectorAll('.help dt')].map(dt => \
@@ -310,12 +292,9 @@ fn help_is_a_table_of_commands_and_keys() {
 
 #[test]
 fn a_long_text_is_shown_in_part_until_all_is_asked_for() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let mut sender = server.client();
     // A change of direction at every other character is expensive.
     let text = "aש".repeat(20_000);

@@ -2,11 +2,10 @@
 
 mod support;
 
-use support::{Browser, TestServer, watchdog};
+use support::{Browser, TestServer, chat_page};
 
 #[test]
 fn a_new_tab_offers_the_last_name() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -39,12 +38,9 @@ fn a_new_tab_offers_the_last_name() {
 
 #[test]
 fn a_refusal_goes_when_the_rename_succeeds() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let shows = |id: &str, text: &str| {
         format!("document.getElementById('{id}-error').textContent.includes({text:?})")
     };
@@ -76,7 +72,6 @@ fn a_refusal_goes_when_the_rename_succeeds() {
 #[cfg(feature = "unicode-names")]
 #[test]
 fn names_of_any_script_are_kept_completed_and_mentioned() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

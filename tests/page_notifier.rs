@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::browser::Page;
-use support::{Browser, TestServer, watchdog};
+use support::chat_page;
 
 /// Records notifications and sounds, and lets the test choose whether the page is hidden.
 const RECORD: &str = "{ \
@@ -24,12 +24,9 @@ fn toggle(page: &mut Page) {
 
 #[test]
 fn a_hidden_page_notifies_of_mentions_and_whispers_if_asked_to() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     let origin = format!("http://{}", server.address);
     page.call(
         "Browser.grantPermissions",
@@ -87,12 +84,9 @@ fn a_hidden_page_notifies_of_mentions_and_whispers_if_asked_to() {
 
 #[test]
 fn without_permission_there_is_a_sound_and_the_page_says_so() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.call(
         "Browser.setPermission",
         json!({ "permission": { "name": "notifications" }, "setting": "denied",

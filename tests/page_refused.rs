@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Browser, TestServer, config, watchdog};
+use support::{Browser, TestServer, config};
 use threadchat::Config;
 
 /// The state of a page that the server refuses.
@@ -11,7 +11,6 @@ const REFUSED: &str = "document.body.dataset.status === 'disconnected' && \
 
 #[test]
 fn page_reports_that_its_origin_is_not_allowed() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -33,7 +32,6 @@ fn page_reports_that_its_origin_is_not_allowed() {
 
 #[test]
 fn page_reports_a_full_server_and_retries() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -52,7 +50,6 @@ fn page_reports_a_full_server_and_retries() {
 
 #[test]
 fn page_reports_a_limit_of_its_address() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::browser::Page;
-use support::{Browser, Client, TestServer, config, watchdog};
+use support::{Browser, Client, TestServer, chat_page, config};
 use threadchat::Config;
 
 fn open_room(browser: &mut Browser, server: &TestServer, query: &str) -> Page {
@@ -29,7 +29,6 @@ fn wait_for_room(page: &mut Page, title: &str, button: &str) {
 
 #[test]
 fn the_address_names_the_room() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -66,12 +65,9 @@ fn the_address_names_the_room() {
 
 #[test]
 fn the_header_leads_to_another_room() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.enter("name", "alice");
     page.wait_for_entry("notice", "You are now alice.");
     let hidden = "!document.getElementById('room').checkVisibility()";
@@ -101,7 +97,6 @@ fn the_header_leads_to_another_room() {
 
 #[test]
 fn an_invalid_room_is_refused_and_no_other_one_is_entered() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -137,7 +132,6 @@ fn an_invalid_room_is_refused_and_no_other_one_is_entered() {
 
 #[test]
 fn a_room_that_has_no_place_is_reported() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -161,7 +155,6 @@ const ONE_LINE: &str = "[...document.querySelectorAll('header h1, header > butto
 
 #[test]
 fn the_longest_name_of_a_room_fits_into_the_header() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

@@ -3,7 +3,7 @@
 mod support;
 
 use support::browser::Page;
-use support::{Browser, TestServer, config, watchdog};
+use support::{Browser, TestServer, chat_page, config};
 use threadchat::config::ListenAddress;
 use threadchat::{Config, Secret};
 
@@ -34,7 +34,6 @@ fn shows_error(page: &mut Page, text: &str) {
 
 #[test]
 fn page_asks_for_the_secret_and_keeps_it_for_the_tab() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -70,7 +69,6 @@ fn page_asks_for_the_secret_and_keeps_it_for_the_tab() {
 
 #[test]
 fn page_asks_again_when_the_secret_has_changed() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -90,18 +88,14 @@ fn page_asks_again_when_the_secret_has_changed() {
 
 #[test]
 fn page_without_a_secret_is_not_asked() {
-    let _watchdog = watchdog(120);
-    let Some(mut browser) = Browser::start() else {
+    let Some((_browser, _server, mut page)) = chat_page() else {
         return;
     };
-    let server = TestServer::start();
-    let mut page = browser.chat(server.address);
     page.wait_until(CONNECTED);
 }
 
 #[test]
 fn plain_text_of_a_browser_needs_a_subprotocol_that_is_confirmed() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

@@ -17,7 +17,6 @@ fn example(example: &str, address: SocketAddr) -> String {
 
 #[test]
 fn console_lines_connect_a_browser() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

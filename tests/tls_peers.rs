@@ -157,7 +157,6 @@ fn a_key_update_of_openssl_is_answered() {
 
 #[test]
 fn a_browser_chats() {
-    let _watchdog = watchdog(120);
     let Some(mut browser) = Browser::start() else {
         return;
     };

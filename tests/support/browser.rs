@@ -13,17 +13,26 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use super::{Client, TIMEOUT, client};
+use super::{Client, TIMEOUT, TestServer, Watchdog, client, watchdog};
 
-/// A browser with a new profile. Dropping it ends the browser and removes the profile.
+/// A browser with a new profile, for a test of at most three minutes. Dropping it ends the browser and removes the profile.
 pub struct Browser {
     child: Child,
     profile: PathBuf,
     devtools: DevTools,
+    _watchdog: Watchdog,
 }
 
 /// One page in a window of its own, because Chromium does not render a page in a background tab.
 pub struct Page(DevTools);
+
+/// Starts a browser, a server, and a page that has joined its chat. Returns `None` if Chromium is not installed.
+pub fn chat_page() -> Option<(Browser, TestServer, Page)> {
+    let mut browser = Browser::start()?;
+    let server = TestServer::start();
+    let page = browser.chat(server.address);
+    Some((browser, server, page))
+}
 
 /// A DevTools WebSocket with at most one call at a time.
 struct DevTools {
@@ -86,6 +95,7 @@ impl Browser {
             child,
             profile,
             devtools: DevTools::connect(address, &format!("/{path}")),
+            _watchdog: watchdog(180),
         })
     }
 

@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use threadchat::config::ListenAddress;
 use threadchat::{Config, Server, ServerError, ShutdownHandle};
 
-pub use browser::Browser;
+pub use browser::{Browser, chat_page};
 pub use client::Client;
 pub use line::Line;
 pub use raw::RawClient;
