@@ -2,11 +2,10 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::raw::handshake;
+use support::raw::{connect_from, handshake};
 use support::server_process::BASELINE_THREADS;
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 
@@ -106,22 +105,13 @@ fn browser_preconnects_are_served_with_a_low_connection_limit() {
     drop(idle);
 }
 
-/// Connects from another loopback address.
-fn connect_from(source: [u8; 4], server: SocketAddr) -> RawClient {
-    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a free descriptor");
-    bind(&socket, &SocketAddr::from((source, 0))).expect("all of 127/8 is local");
-    connect(&socket, &server).expect("the server listens");
-    RawClient::from_socket(TcpStream::from(socket))
-}
-
 #[test]
 fn one_address_does_not_evict_the_requests_of_others() {
     let _watchdog = watchdog(60);
     let limit = 64;
     let server = ServerProcess::start(&["--max-connections", "20"]);
     let mut idle = start_requests(&server, 2 * limit);
-    let mut client = connect_from([127, 0, 0, 2], server.address);
+    let mut client = RawClient::from_socket(connect_from([127, 0, 0, 2], server.address));
     let handshake = handshake("/chat", "");
     let (begin, rest) = handshake.split_at(20);
     client.send(begin.as_bytes());

@@ -6,10 +6,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::chat_checker::assert_consistent;
+use super::cluster::health;
 use super::crowd::{Crowd, Talker};
 use super::nginx::{Nginx, tools_are_installed};
 use super::redis::{RedisServer, free_address};
-use super::redis_faults::health;
 use super::support::readme::OPERATIONS;
 use super::support::{ServerProcess, eventually, watchdog};
 

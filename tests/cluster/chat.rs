@@ -11,10 +11,9 @@ use threadchat::protocol::ServerEvent;
 #[test]
 fn all_clients_see_one_order() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let addresses = [0, 1, 2].map(|n: usize| nodes[n].address);
     let mut talkers = Vec::new();
     for (number, address) in addresses.into_iter().enumerate() {
@@ -43,10 +42,9 @@ fn all_clients_see_one_order() {
 #[test]
 fn a_whisper_reaches_a_user_of_another_node_once() {
     let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
     let (mut ann, _) = enter(a.address, "/chat?name=ann");
     let (mut bob, _) = enter(b.address, "/chat?name=bob");
     let (mut cleo, _) = enter(c.address, "/chat?name=cleo");
@@ -80,10 +78,9 @@ fn a_whisper_reaches_a_user_of_another_node_once() {
 #[test]
 fn whispers_to_a_slow_reader_of_another_node_are_refused() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, _c])) = three_nodes() else {
         return;
     };
-    let [a, b, _c] = three_nodes(&redis);
     let mut slow = RawClient::upgraded(a.address, "/chat?name=slow");
     let mut sender = Client::join(b.address);
     let whisper = format!("/w slow {}", "x".repeat(60_000));
@@ -152,10 +149,9 @@ fn results_keep_the_order_of_commands() {
 #[test]
 fn a_client_that_moves_to_another_node_misses_nothing() {
     let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
     let (mut talker, _) = enter(a.address, "/chat?name=talker");
     let (mut mover, welcome) = enter(b.address, "/chat?name=mover");
     let ServerEvent::Welcome { epoch, .. } = welcome else {
@@ -195,10 +191,9 @@ fn a_client_that_moves_to_another_node_misses_nothing() {
 #[test]
 fn the_history_is_the_same_on_all_nodes() {
     let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
     let mut talkers = [&a, &b].map(|node| Client::join(node.address));
     for number in 0..10 {
         let talker = &mut talkers[number % 2];
@@ -223,10 +218,9 @@ fn the_history_is_the_same_on_all_nodes() {
 #[test]
 fn a_room_spans_the_nodes_and_ends_with_its_last_user() {
     let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
     let place = |welcome: &ServerEvent<'_>| match welcome {
         ServerEvent::Welcome {
             epoch,

@@ -7,19 +7,17 @@ use threadchat::protocol::ServerEvent;
 use tungstenite::Message;
 
 use super::chat_checker::assert_consistent;
-use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, node, three_nodes, who};
+use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, health, node, talk, three_nodes, who};
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, Reply};
-use super::redis_faults::{health, talk};
 use super::start::assert_refused;
 use super::support::{Client, eventually, watchdog};
 
 /// Appends what no node wrote to the log, and checks that the nodes stop with these words, and go on without it.
 fn assert_stops(field: &str, value: &[u8], words: &str) {
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, mut nodes)) = three_nodes() else {
         return;
     };
-    let mut nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     let append = [b"XADD", LOG_KEY.as_bytes(), b"*", field.as_bytes(), value];
     let id = redis.command(&append).text();
@@ -69,10 +67,9 @@ fn a_snapshot_that_is_none_keeps_nodes_from_starting() {
 #[test]
 fn a_log_without_its_beginning_is_begun_anew_when_it_is_removed() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     redis.command(&["XTRIM", LOG_KEY, "MAXLEN", "1"]);
     redis.command(&["DEL", LOG_KEY]);
@@ -83,10 +80,9 @@ fn a_log_without_its_beginning_is_begun_anew_when_it_is_removed() {
 #[test]
 fn nodes_store_a_snapshot_for_one_that_finds_none() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     // What the nodes read next is left.
     redis.command(&["XTRIM", LOG_KEY, "MAXLEN", "100"]);
@@ -104,10 +100,9 @@ fn nodes_store_a_snapshot_for_one_that_finds_none() {
 #[test]
 fn a_clock_that_jumps_sends_nobody_away() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     // What was there before is ignored, but its id counts: the server gives none below it.
     let Reply::List(entries) = redis.command(&["XREVRANGE", LOG_KEY, "+", "-", "COUNT", "1"])
@@ -170,10 +165,9 @@ fn nodes_that_start_at_once_begin_one_log() {
 #[test]
 fn a_room_that_ends_all_the_time_is_one_room() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let addresses = [0, 1, 2].map(|number: usize| nodes[number].address);
     let talkers = (0..3).map(|number| Talker {
         path: "/chat/tea",

@@ -1,16 +1,14 @@
 //! Users and their names on several nodes.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::Signal;
 use threadchat::protocol::ServerEvent;
 
 use super::cluster::{enter, event_that, next_event, node, three_nodes, who};
 use super::redis::RedisServer;
-use super::support::{Client, RawClient, eventually, raw, watchdog};
+use super::support::{Client, RawClient, eventually, watchdog};
 
 /// Returns the name in a greeting.
 pub fn name(welcome: &ServerEvent<'_>) -> String {
@@ -25,10 +23,9 @@ fn simultaneous_joins_get_unique_names() {
     const CLIENTS: usize = 240;
     const WANTED: usize = 6;
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let clients: Vec<_> = thread::scope(|scope| {
         let join = |number: usize| {
             let address = nodes[number % 3].address;
@@ -66,10 +63,9 @@ fn simultaneous_joins_get_unique_names() {
 #[test]
 fn users_come_and_go_on_all_nodes() {
     let _watchdog = watchdog(60);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, mut c])) = three_nodes() else {
         return;
     };
-    let [a, b, mut c] = three_nodes(&redis);
     let (mut ann, _) = enter(a.address, "/chat?name=ann");
     let (mut bob, welcome) = enter(b.address, "/chat?name=Ann");
     assert_eq!(name(&welcome), "user1");
@@ -131,40 +127,19 @@ fn who_lists_users_in_the_order_of_their_joins() {
     }
 }
 
-/// Connects from another loopback address, with a requested name, and returns the two lines that follow.
-fn greeting_from_another_address(node: SocketAddr, name: &str) -> [String; 2] {
-    let fd = socket(AddressFamily::INET, SocketType::STREAM, None).expect("descriptors are left");
-    bind(&fd, &SocketAddr::from(([127, 0, 0, 2], 0))).expect("Linux has all of 127.0.0.0/8");
-    connect(&fd, &node).expect("the node listens");
-    let mut client = RawClient::from_socket(TcpStream::from(fd));
-    client.send(raw::handshake(&format!("/chat?name={name}"), "").as_bytes());
-    assert!(client.head().starts_with("HTTP/1.1 101 "));
-    [(); 2].map(|()| {
-        let frame = client.frame().expect("the connection is not reset");
-        String::from_utf8(frame.expect("the connection is open").1).expect("texts are UTF-8")
-    })
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn the_name_of_a_slow_user_is_reserved_on_all_nodes() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
     let stalled = RawClient::upgraded(a.address, "/chat?name=alice");
     let mut sender = Client::join(b.address);
-    let text = "x".repeat(32 << 10);
-    loop {
-        sender.send_text(&text);
-        sender.recv_text();
-        sender.send_text("/who");
-        if !sender.recv_text().contains("alice") {
-            break;
-        }
-    }
-    let [_, error] = greeting_from_another_address(c.address, "alice");
+    sender.flood_until_gone("alice");
+    let mut other = Client::connect_from([127, 0, 0, 2], c.address, "/chat?name=alice");
+    other.recv_text();
+    let error = other.recv_text();
     assert!(error.contains("taken"), "{error}");
     let mut alice = Client::connect(b.address, "/chat?name=alice");
     alice.recv_text();

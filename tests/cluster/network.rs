@@ -5,11 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::chat_checker::assert_consistent;
-use super::cluster::{node, node_at};
+use super::cluster::{health, node, node_at, talk};
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::fault_proxy::{FaultProxy, seed};
 use super::redis::RedisServer;
-use super::redis_faults::health;
 use super::support::{Line, eventually, watchdog};
 
 /// Runs a chat of four nodes, of which three have a bad line, for some time, and checks what was seen.
@@ -80,10 +79,7 @@ fn what_comes_after_a_node_was_given_up_is_ignored() {
     };
     let line = Line::start(redis.address);
     let (near, far) = (node(&redis, "near"), node_at(line.address, "far"));
-    let talkers = [&near, &far, &far].map(|node| Talker::new("talker", node.address));
-    let crowd = Crowd::start(talkers.to_vec());
-    crowd.wait_for_all();
-    crowd.wait_for_messages(300);
+    let crowd = talk([&near, &far, &far]);
     line.hold();
     thread::sleep(Duration::from_secs(14));
     // What the node sent before it gave up arrives now.
@@ -101,9 +97,7 @@ fn lost_replies_double_nothing() {
     };
     let line = Line::start(redis.address);
     let (near, far) = (node(&redis, "near"), node_at(line.address, "far"));
-    let talkers = [&near, &far, &far].map(|node| Talker::new("talker", node.address));
-    let crowd = Crowd::start(talkers.to_vec());
-    crowd.wait_for_all();
+    let crowd = talk([&near, &far, &far]);
     for _ in 0..20 {
         crowd.wait_for_messages(50);
         line.mute_replies();

@@ -8,7 +8,7 @@ use threadchat::protocol::ServerEvent;
 
 use super::chat_checker::{End, assert_consistent};
 use super::cluster::{
-    LOG_KEY, enter, event_that, id_of, next_event, node, node_at, say, three_nodes, who,
+    LOG_KEY, enter, event_that, id_of, next_event, node, node_at, say, talk, three_nodes, who,
 };
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, Reply, free_address};
@@ -20,10 +20,9 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(10);
 #[test]
 fn users_of_a_killed_node_leave_after_ten_seconds() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
     let mut talkers: Vec<Talker> = [&a, &b, &c]
         .map(|node| Talker::new("talker", node.address))
         .to_vec();
@@ -57,13 +56,10 @@ fn users_of_a_killed_node_leave_after_ten_seconds() {
 #[test]
 fn a_node_that_hung_closes_its_clients_and_comes_back() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
-    let talkers = [&a, &b, &c].map(|node| Talker::new("talker", node.address));
-    let crowd = Crowd::start(talkers.to_vec());
-    crowd.wait_for_messages(300);
+    let crowd = talk([&a, &b, &c]);
     c.signal(Signal::STOP);
     // What this measures is time itself.
     thread::sleep(2 * NODE_TIMEOUT);
@@ -84,13 +80,10 @@ fn a_node_that_hung_closes_its_clients_and_comes_back() {
 #[test]
 fn a_short_hang_of_a_node_goes_unnoticed() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((_redis, [a, b, c])) = three_nodes() else {
         return;
     };
-    let [a, b, c] = three_nodes(&redis);
-    let talkers = [&a, &b, &c].map(|node| Talker::new("talker", node.address));
-    let crowd = Crowd::start(talkers.to_vec());
-    crowd.wait_for_messages(300);
+    let crowd = talk([&a, &b, &c]);
     c.signal(Signal::STOP);
     thread::sleep(Duration::from_secs(4));
     c.signal(Signal::CONT);

@@ -7,34 +7,11 @@ use rustix::process::Signal;
 use tungstenite::Error;
 
 use super::chat_checker::{End, Recording, assert_consistent};
-use super::cluster::{LOG_KEY, enter, id_of, node, node_at, say, three_nodes};
+use super::cluster::{LOG_KEY, enter, health, id_of, node, node_at, say, talk, three_nodes};
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, free_address};
 use super::support::client::request;
-use super::support::{Client, Line, RawClient, ServerProcess, eventually, watchdog};
-
-/// Starts a talker on each node.
-pub fn talk<'a>(nodes: impl IntoIterator<Item = &'a ServerProcess>) -> Crowd {
-    let talkers = nodes
-        .into_iter()
-        .map(|node| Talker::new("talker", node.address));
-    let crowd = Crowd::start(talkers.collect());
-    crowd.wait_for_all();
-    crowd.wait_for_messages(300);
-    crowd
-}
-
-/// Returns the status of `GET /health`.
-pub fn health(node: &ServerProcess) -> u16 {
-    let mut raw = RawClient::connect(node.address);
-    raw.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let head = raw.head();
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    status.unwrap_or_else(|| panic!("{head}"))
-}
+use super::support::{Client, Line, ServerProcess, eventually, watchdog};
 
 /// Returns the status of the response to a newcomer.
 fn newcomer(node: &ServerProcess) -> u16 {
@@ -56,10 +33,9 @@ fn sent_away(recordings: &[Recording]) -> usize {
 #[test]
 fn a_killed_redis_that_comes_back_loses_nothing() {
     let _watchdog = watchdog(110);
-    let Some(mut redis) = RedisServer::start() else {
+    let Some((mut redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     for away in [0, 1, 3] {
         redis.kill();
@@ -73,10 +49,9 @@ fn a_killed_redis_that_comes_back_loses_nothing() {
 #[test]
 fn a_redis_that_hangs_loses_nothing() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     redis.signal(Signal::STOP);
     thread::sleep(Duration::from_secs(4));
@@ -88,10 +63,9 @@ fn a_redis_that_hangs_loses_nothing() {
 #[test]
 fn while_redis_is_away_for_long_clients_are_sent_away() {
     let _watchdog = watchdog(110);
-    let Some(mut redis) = RedisServer::start() else {
+    let Some((mut redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     assert_eq!(nodes.each_ref().map(health), [200; 3]);
     redis.kill();
@@ -117,10 +91,9 @@ fn while_redis_is_away_for_long_clients_are_sent_away() {
 #[test]
 fn a_full_redis_loses_nothing() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     thread::sleep(Duration::from_secs(3));
@@ -134,10 +107,9 @@ fn a_full_redis_loses_nothing() {
 #[test]
 fn a_redis_that_stays_full_sends_clients_away() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     eventually("newcomers are refused", || {
@@ -185,7 +157,7 @@ fn a_redis_that_restarts_empty_gets_no_second_room() {
     let Some(mut redis) = RedisServer::with_args(&["--appendonly", "no"]) else {
         return;
     };
-    let nodes = three_nodes(&redis);
+    let nodes = ["a", "b", "c"].map(|name| node(&redis, name));
     let crowd = talk(&nodes);
     redis.kill();
     redis.restart();
@@ -198,10 +170,9 @@ fn a_redis_that_restarts_empty_gets_no_second_room() {
 #[test]
 fn a_log_that_is_removed_gets_no_second_room() {
     let _watchdog = watchdog(110);
-    let Some(redis) = RedisServer::start() else {
+    let Some((redis, nodes)) = three_nodes() else {
         return;
     };
-    let nodes = three_nodes(&redis);
     let crowd = talk(&nodes);
     redis.command(&["DEL", LOG_KEY]);
     crowd.wait_for_messages(300);

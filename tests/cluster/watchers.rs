@@ -8,11 +8,10 @@ use threadchat::protocol::ServerEvent;
 
 use super::behind_nginx::{site, start};
 use super::chat_checker::assert_consistent;
-use super::cluster::{enter, next_event};
+use super::cluster::{enter, health, next_event};
 use super::crowd::{Crowd, Talker};
 use super::nginx::{Nginx, tools_are_installed};
 use super::redis::{RedisServer, free_address};
-use super::redis_faults::health;
 use super::support::{Browser, ServerProcess, eventually, watchdog};
 use super::terminal::{Terminal, url};
 

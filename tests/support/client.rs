@@ -11,7 +11,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket, client::client_with_config};
 
 use super::TIMEOUT;
-use super::raw::unix_stream;
+use super::raw::{connect_from, unix_stream};
 
 pub struct Client {
     pub socket: WebSocket<TcpStream>,
@@ -48,6 +48,12 @@ impl Client {
         let socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
         socket.set_nodelay(true)?;
         Client::handshake(socket, request)
+    }
+
+    /// Connects from another loopback address.
+    pub fn connect_from(source: [u8; 4], address: SocketAddr, path: &str) -> Client {
+        let socket = connect_from(source, address);
+        Client::handshake(socket, request(address, path)).expect("the handshake succeeds")
     }
 
     /// Connects to `/chat` by a Unix socket and reads the greeting.
@@ -99,6 +105,19 @@ impl Client {
             texts.push(self.recv_text());
             if texts.last().is_some_and(|text| is_last(text)) {
                 return texts;
+            }
+        }
+    }
+
+    /// Sends long messages until the user `name`, who reads none, is disconnected.
+    pub fn flood_until_gone(&mut self, name: &str) {
+        let text = "x".repeat(32 << 10);
+        loop {
+            self.send_text(&text);
+            self.recv_text();
+            self.send_text("/who");
+            if !self.recv_text().contains(name) {
+                return;
             }
         }
     }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use threadchat::protocol::ServerEvent;
 
+use super::crowd::{Crowd, Talker};
 use super::redis::RedisServer;
-use super::support::{Client, ServerProcess};
+use super::support::{Client, RawClient, ServerProcess};
 
 /// Starts a node that uses this Redis.
 pub fn node(redis: &RedisServer, name: &str) -> ServerProcess {
@@ -18,9 +19,34 @@ pub fn node_at(redis: SocketAddr, name: &str) -> ServerProcess {
     ServerProcess::start(&["--cluster", &url, "--history", "1000"])
 }
 
-/// Starts three nodes, a, b and c.
-pub fn three_nodes(redis: &RedisServer) -> [ServerProcess; 3] {
-    ["a", "b", "c"].map(|name| node(redis, name))
+/// Starts Redis and three nodes, a, b and c. Returns `None` if redis-server is not installed.
+pub fn three_nodes() -> Option<(RedisServer, [ServerProcess; 3])> {
+    let redis = RedisServer::start()?;
+    let nodes = ["a", "b", "c"].map(|name| node(&redis, name));
+    Some((redis, nodes))
+}
+
+/// Starts a talker on each node.
+pub fn talk<'a>(nodes: impl IntoIterator<Item = &'a ServerProcess>) -> Crowd {
+    let talkers = nodes
+        .into_iter()
+        .map(|node| Talker::new("talker", node.address));
+    let crowd = Crowd::start(talkers.collect());
+    crowd.wait_for_all();
+    crowd.wait_for_messages(300);
+    crowd
+}
+
+/// Returns the status of `GET /health`.
+pub fn health(node: &ServerProcess) -> u16 {
+    let mut raw = RawClient::connect(node.address);
+    raw.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = raw.head();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("{head}"))
 }
 
 /// Connects with JSON and reads the greeting.

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+
 use super::TIMEOUT;
 
 pub struct RawClient {
@@ -175,6 +177,14 @@ impl RawClient {
 /// Connects to a Unix socket. The type is that of TCP, so that clients have one type: of its methods, only the options of TCP fail.
 pub fn unix_stream(path: &Path) -> io::Result<TcpStream> {
     Ok(OwnedFd::from(UnixStream::connect(path)?).into())
+}
+
+/// Connects from this address, which is one of 127.0.0.0/8.
+pub fn connect_from(source: [u8; 4], server: SocketAddr) -> TcpStream {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a free descriptor");
+    bind(&socket, &SocketAddr::from((source, 0))).expect("all of 127/8 is local");
+    connect(&socket, &server).expect("the server listens");
+    TcpStream::from(socket)
 }
 
 /// Parses the lengths of the first frame's header and payload. Returns `None` while the header is incomplete.
