@@ -126,8 +126,14 @@ impl Session {
                 let printed = self.windows[&name].output.recv_timeout(SILENCE);
                 assert!(printed.is_err(), "{name}: {printed:?}");
             } else if line == "(ten seconds later)" {
-                // The reader waits here, too: for buffers to fill, and time-outs.
-                thread::sleep(Duration::from_secs(10));
+                // The reader waits here, too: for buffers to fill, and time-outs. What is printed after it is waited for.
+                let is_output = |line: &&str| {
+                    line.trim_start_matches(char::is_alphabetic)
+                        .starts_with("| ")
+                };
+                if !lines.peek().is_some_and(is_output) {
+                    thread::sleep(Duration::from_secs(10));
+                }
             } else if line == "(the server ends)" {
                 let server = self.windows.get_mut("server").expect("it has started");
                 eventually("the server ends", || {
