@@ -9,7 +9,7 @@ mod tutorial;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Client, RawClient, ServerProcess, eventually, watchdog};
 use tutorial::{Step, Talker, resident_kb, sum_of_threads};
@@ -80,8 +80,11 @@ fn step_5_does_not_stop_and_step_6_stops_with_a_close() {
             true => sixth.type_in("quit"),
             false => sixth.end_input(),
         }
+        let stopped = Instant::now();
         assert_eq!(client.expect_close(), 1001);
         assert!(sixth.wait().success());
+        // The client has answered, so the rest of its five seconds is not waited for.
+        assert!(stopped.elapsed() < Duration::from_secs(4));
     }
     assert!(fifth.is_running());
     assert_eq!(users(fifth.address), 1);

@@ -14,8 +14,8 @@ use std::net::{TcpListener, TcpStream};
 use tungstenite::{Message, accept};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let listener = TcpListener::bind(address)?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     // `flatten` skips errors: a client can leave before it is accepted.
     for stream in listener.incoming().flatten() {
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Serves one client until its connection ends, which is an error for the reading: the only way out of the loop.
+/// Serves one client until its connection ends. That is an error of `read` or `send`, which are the ways out of the loop.
 fn serve(stream: TcpStream) -> Result<(), Box<dyn Error>> {
     // Without this, TCP can hold a small message back until the one before it is confirmed.
     stream.set_nodelay(true)?;

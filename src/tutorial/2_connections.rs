@@ -24,8 +24,8 @@ type Connections = Arc<Mutex<Vec<Socket>>>;
 // About `lock().unwrap()`: it panics if a thread panicked while it held the lock, and no thread here does.
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let listener = TcpListener::bind(address)?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let connections = Connections::default();
     let announcer = Arc::clone(&connections);
@@ -63,6 +63,7 @@ fn serve(stream: TcpStream, connections: &Connections) -> Result<(), Box<dyn Err
     println!("Removing user!");
     let mut connections = connections.lock().unwrap();
     connections.retain(|other| !Arc::ptr_eq(other, &socket));
+    // `?` turns tungstenite's error into the boxed one.
     Ok(result?)
 }
 

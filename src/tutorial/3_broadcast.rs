@@ -5,7 +5,7 @@
 //!   stops that thread, and then all others.
 //! - See it break: stop a client with Ctrl-Z, then talk without an end in another terminal:
 //!   `while sleep 0.01; do echo $(seq 10000); done | cargo run -q --example client > /dev/null`.
-//! - Next: `4_names.rs` limits the time of a write, and gives up the lock of the list.
+//! - Next: `4_names.rs` limits the time of a write, and unlocks the list before it writes.
 
 #![forbid(unsafe_code)]
 
@@ -26,8 +26,8 @@ type Connections = Arc<Mutex<HashMap<SocketAddr, WebSocket<TcpStream>>>>;
 // About `lock().unwrap()`: it panics if a thread panicked while it held the lock, and no thread here does.
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let listener = TcpListener::bind(address)?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let connections = Connections::default();
     let announcer = Arc::clone(&connections);

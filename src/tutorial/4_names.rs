@@ -1,7 +1,7 @@
-//! Step 4: every user has a name, and no client can stop the others for longer than a second.
+//! Step 4: every user has a name, and a client that takes nothing stops the others for a second at most.
 //!
 //! - Adds: the names `user0`, `user1`, … from an atomic counter; the number of users in the greeting; a lock for each
-//!   client instead of one for all, and a limit to the time of a write.
+//!   client, so that the list is unlocked during a write; a limit to the time of a write.
 //! - Breaks: if two users speak at once, some see one of them first, and some the other. And the error of a client that
 //!   does not read ends the connection of the user who spoke.
 //! - See it break: stop a client with Ctrl-Z, then talk without an end in another terminal:
@@ -26,7 +26,8 @@ use tungstenite::{Message, WebSocket, accept};
 /// A write that makes no progress for this long fails.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The number of the next user. An atomic needs no lock: each call of `fetch_add` returns another number.
+/// The number of the next user. An atomic needs no lock: each call of `fetch_add` returns another number. `Relaxed` is
+/// enough, because no other memory depends on it.
 static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
 
 type Writer = Arc<Mutex<WebSocket<TcpStream>>>;
@@ -35,8 +36,8 @@ type Connections = Arc<Mutex<BTreeMap<usize, Writer>>>;
 // About `lock().unwrap()`: it panics if a thread panicked while it held the lock, and no thread here does.
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let listener = TcpListener::bind(address)?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let connections = Connections::default();
     for stream in listener.incoming().flatten() {
@@ -104,7 +105,7 @@ fn send(writer: &Writer, message: Message) -> tungstenite::Result<()> {
     let mut writer = writer.lock().unwrap();
     let result = writer.send(message);
     if result.is_err() {
-        // A part of a frame may be written, so nothing can follow. This ends the read of the client's own thread, too.
+        // The rest of a frame may be missing, so nothing can follow. This ends the read of the client's own thread, too.
         let _ = writer.get_ref().shutdown(Shutdown::Both);
     }
     result

@@ -36,8 +36,8 @@ enum Event {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let listener = TcpListener::bind(address)?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let (events, inbox) = bounded(MAX_EVENTS);
     thread::spawn(move || dispatch(&inbox));
@@ -111,7 +111,8 @@ fn serve(stream: TcpStream, events: &Sender<Event>) -> Result<(), Box<dyn Error>
     Ok(events.send(Event::Left(id))?)
 }
 
-/// Writes the messages of one client's queue, until the dispatcher drops the queue's other end, or a write fails.
+/// Writes the messages of one client's queue, until a write fails, or the dispatcher has dropped the other end of the queue
+/// and the queue is empty.
 fn write(mut writer: WebSocket<TcpStream>, messages: &Receiver<Message>) {
     let _ = messages.iter().try_for_each(|message| writer.send(message));
     let _ = writer.get_ref().shutdown(Shutdown::Both);

@@ -22,13 +22,12 @@ const MAX_MESSAGE: usize = 64 << 10; // bytes
 const MAX_QUEUED: usize = 1 << 20; // bytes for one client
 const OVERHEAD: usize = 64; // bytes that a queued message takes besides its text
 const IDLE: Duration = Duration::from_secs(5); // before a Ping, and for its answer; for a write; for the stop
-
 static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
 
 enum Event {
     Joined(usize, Client),
     Said(usize, Utf8Bytes),
-    Answer(usize, Message),
+    Control(usize, Message),
     Left(usize),
     Stop,
 }
@@ -37,8 +36,7 @@ enum Event {
 type Client = (Sender<Message>, Arc<AtomicUsize>);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+    let listener = TcpListener::bind(env::args().nth(1).unwrap_or("127.0.0.1:8080".into()))?;
     println!("listening at ws://{}/chat", listener.local_addr()?);
     let (events, inbox) = bounded(64);
     let dispatcher = thread::spawn(move || dispatch(&inbox));
@@ -64,8 +62,8 @@ fn dispatch(inbox: &Receiver<Event>) {
                 send(&client, greeting.into());
                 clients.insert(id, client);
             }
-            Event::Said(id, text) => broadcast(&mut clients, format!("[user{id}]: {text}")),
-            Event::Answer(id, message) => _ = clients.get(&id).map(|client| send(client, message)),
+            Event::Said(id, text) => broadcast(&mut clients, format!("[user{id}]: {text}").into()),
+            Event::Control(id, message) => _ = clients.get(&id).map(|client| send(client, message)),
             Event::Left(id) => _ = clients.remove(&id),
             Event::Stop => break,
         }
@@ -74,20 +72,21 @@ fn dispatch(inbox: &Receiver<Event>) {
     let close = CloseFrame { code, reason };
     broadcast(&mut clients, Message::Close(Some(close)));
     let deadline = Instant::now() + IDLE;
-    while let (false, Ok(event)) = (clients.is_empty(), inbox.recv_deadline(deadline)) {
-        if let Event::Left(id) = event {
-            clients.remove(&id);
+    while !clients.is_empty() {
+        match inbox.recv_deadline(deadline) {
+            Ok(Event::Left(id)) => _ = clients.remove(&id),
+            Ok(_) => {}
+            Err(_) => break,
         }
     }
 }
 
-/// Removes the clients that have too much in their queue. Without its other end, a queue's writer ends.
-fn broadcast(clients: &mut BTreeMap<usize, Client>, message: impl Into<Message>) {
-    let message = message.into();
+/// Removes the clients that have too much in their queue. Without its other end, a queue's writer ends when it is empty.
+fn broadcast(clients: &mut BTreeMap<usize, Client>, message: Message) {
     clients.retain(|_, client| send(client, message.clone()));
 }
 
-/// Queues a message, unless the client has too much in its queue.
+/// Queues a message and returns true, unless the client has too much in its queue. `fetch_add` returns the number before.
 fn send((queue, queued): &Client, message: Message) -> bool {
     let bytes = message.len() + OVERHEAD;
     queued.fetch_add(bytes, Relaxed) + bytes <= MAX_QUEUED && queue.send(message).is_ok()
@@ -98,7 +97,9 @@ fn serve(stream: TcpStream, events: &Sender<Event>) -> Result<(), Box<dyn Error>
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
     let writer = accept(stream.try_clone()?)?;
-    let limits = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
     let mut reader = WebSocket::from_raw_socket(Muted(stream), Role::Server, Some(limits));
     let id = NEXT_ID.fetch_add(1, Relaxed);
     let ((queue, messages), queued) = (unbounded(), Arc::new(AtomicUsize::new(0)));
@@ -111,10 +112,10 @@ fn serve(stream: TcpStream, events: &Sender<Event>) -> Result<(), Box<dyn Error>
         let timeout = matches!(&read, Err(Io(error)) if error.kind() == ErrorKind::WouldBlock);
         let event = match read {
             Ok(Message::Text(text)) => Some(Event::Said(id, text)),
-            Ok(Message::Ping(data)) => Some(Event::Answer(id, Message::Pong(data))),
-            Ok(Message::Close(frame)) => Some(Event::Answer(id, Message::Close(frame))),
+            Ok(Message::Ping(data)) => Some(Event::Control(id, Message::Pong(data))),
+            Ok(Message::Close(frame)) => Some(Event::Control(id, Message::Close(frame))),
             Ok(_) => None,
-            Err(_) if timeout && !pinged => Some(Event::Answer(id, Message::Ping("".into()))),
+            Err(_) if timeout && !pinged => Some(Event::Control(id, Message::Ping("".into()))),
             Err(_) => break,
         };
         pinged = timeout;
@@ -134,7 +135,6 @@ fn write(mut writer: WebSocket<TcpStream>, messages: &Receiver<Message>, queued:
 
 /// A socket that is read only, as in step 3.
 struct Muted(TcpStream);
-
 impl Read for Muted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)

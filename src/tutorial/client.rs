@@ -22,10 +22,10 @@ type Writer = Arc<Mutex<WebSocket<TcpStream>>>;
 // About `lock().unwrap()`: it panics if a thread panicked while it held the lock, and no thread here does.
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::args().nth(1);
-    let address = address.as_deref().unwrap_or("127.0.0.1:8080");
-    let stream = TcpStream::connect(address)?;
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let stream = TcpStream::connect(&address)?;
     stream.set_nodelay(true)?;
+    // The writing one needs no handshake: the one that reads does it, and is muted then.
     let writer = WebSocket::from_raw_socket(stream.try_clone()?, Role::Client, None);
     let writer = Arc::new(Mutex::new(writer));
     let socket = Socket {
