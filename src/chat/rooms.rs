@@ -251,10 +251,15 @@ impl Rooms {
         }
     }
 
-    /// Returns whether all rooms take clients, and their dispatchers process their inboxes. Waits as [`ask`](Self::ask) does.
-    pub(crate) fn respond(&self) -> bool {
+    /// Returns whether all rooms take clients, and their dispatchers respond. Waits as [`ask`](Self::ask) does.
+    pub(crate) fn are_healthy(&self) -> bool {
         let are_open = self.entrances(&self.others()).all(Entrance::is_open);
-        are_open && self.ask().is_some()
+        are_open && self.respond()
+    }
+
+    /// Returns whether the dispatchers of all rooms process their inboxes. Waits as [`ask`](Self::ask) does.
+    pub(crate) fn respond(&self) -> bool {
+        self.ask().is_some()
     }
 
     /// Returns what the logs of all rooms have brought, if the rooms have logs.

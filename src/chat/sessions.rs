@@ -62,7 +62,7 @@ impl Sent {
     /// Counts an event of this many bytes to this many receivers.
     fn count(&mut self, receivers: usize, bytes: usize) {
         self.deliveries += receivers as u64;
-        self.bytes += (receivers * bytes) as u64;
+        self.bytes += receivers as u64 * bytes as u64;
     }
 
     /// Takes back one receiver of an event of this many bytes, if the event has bytes in the receiver's dialect.

@@ -72,7 +72,8 @@ impl FromStr for AddressRange {
         let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let max = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(max), str::parse).map_err(|_| invalid())?;
-        if bits > max {
+        // Peers have no IPv4 addresses in the form of IPv6, so such a range would be no peer's.
+        if bits > max || address.to_canonical() != address {
             return Err(invalid());
         }
         Ok(AddressRange { address, bits })
@@ -111,6 +112,7 @@ mod tests {
             "10.0.0/8",
             "::/",
             "localhost",
+            "::ffff:10.1.2.3",
         ] {
             assert!(range.parse::<AddressRange>().is_err(), "{range}");
         }

@@ -180,7 +180,7 @@ impl MessageReader {
 
     /// Returns the end of the ping period.
     fn ping_due(&self) -> Option<Instant> {
-        Some(self.websocket.get_ref().idle_since + self.ping?)
+        (self.websocket.get_ref().idle_since).checked_add(self.ping?)
     }
 
     /// Asks for a Ping after a ping period without input, and disconnects the client after another one, unless the Ping waits

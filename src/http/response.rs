@@ -16,7 +16,7 @@ use crate::text::excerpt;
 pub(crate) const OUT_OF_THREADS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Content-Length: 0\r\nConnection: close\r\n\r\n";
 
-const DISPATCHER_SILENT: &str = "the dispatcher does not respond\n";
+const DISPATCHER_SILENT: &str = "a dispatcher does not respond\n";
 
 #[cfg(feature = "tls")]
 const HTTPS_REQUIRED: &str = "this server uses TLS: connect to https:// or wss://\n";
@@ -109,7 +109,9 @@ impl HttpResponse {
         let response = if healthy {
             HttpResponse::new("200 OK", "ok\n")
         } else {
-            HttpResponse::service_unavailable(DISPATCHER_SILENT)
+            HttpResponse::service_unavailable(
+                "a dispatcher does not respond, or this node has no place among the others\n",
+            )
         };
         response.with_header("Cache-Control: no-store")
     }

@@ -100,8 +100,7 @@ impl Certificate {
 
     /// Creates the TLS state of a new connection.
     pub(crate) fn new_connection(&self) -> io::Result<Tls> {
-        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = Arc::clone(&config);
+        let config = Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner));
         Tls::server(config)
     }
 }

@@ -345,7 +345,8 @@ impl Stream {
             match self.read_with(&mut discarded, || {}) {
                 Ok(0) => return true,
                 Ok(_) => {}
-                Err(_) => return false,
+                // With TLS, a FIN without an alert before it. The peer can still read.
+                Err(error) => return error.kind() == ErrorKind::UnexpectedEof,
             }
         }
     }

@@ -198,6 +198,7 @@ impl Admission {
         if let Err(error) = thread.spawn(move || handle_handshakes(first, &next, &shared)) {
             let refusal = Refusal::NoResources(format!("no thread: {error}"));
             self.shared.refusals.log(peer, &refusal);
+            *self.shared.rejected().entry("503").or_default() += 1;
             handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
         }
     }
@@ -272,7 +273,7 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
                     shared.refusals.log(peer, &Refusal::WrongSecret);
                     response
                 }
-                Route::Health => HttpResponse::health(shared.rooms.respond()),
+                Route::Health => HttpResponse::health(shared.rooms.are_healthy()),
                 Route::Metrics => HttpResponse::metrics(shared.metrics()),
                 Route::Response(response) => response,
             }

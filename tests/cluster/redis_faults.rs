@@ -1,7 +1,9 @@
 //! Faults of Redis under running nodes.
 
-use std::thread;
+use std::os::unix::net::UnixDatagram;
+use std::process::{self, Command};
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use rustix::process::Signal;
 use tungstenite::Error;
@@ -11,7 +13,7 @@ use super::cluster::{LOG_KEY, enter, health, id_of, node, node_at, say, talk, th
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, free_address};
 use super::support::client::request;
-use super::support::{Client, Line, ServerProcess, eventually, watchdog};
+use super::support::{Client, Line, ServerProcess, TIMEOUT, eventually, watchdog};
 
 /// Returns the status of the response to a newcomer.
 fn newcomer(node: &ServerProcess) -> u16 {
@@ -58,6 +60,37 @@ fn a_redis_that_hangs_loses_nothing() {
     redis.signal(Signal::CONT);
     crowd.wait_for_messages(300);
     assert_all_stayed(crowd);
+}
+
+/// The watchdog would end and restart the node all the time, until the service manager gives up.
+#[test]
+fn while_redis_is_away_the_watchdog_is_told_that_the_node_responds() {
+    let _watchdog = watchdog(110);
+    let Some(mut redis) = RedisServer::start() else {
+        return;
+    };
+    let path = env::temp_dir().join(format!("threadchat-watchdog-{}", process::id()));
+    let manager = UnixDatagram::bind(&path).expect("the temporary folder is writable");
+    manager
+        .set_read_timeout(Some(TIMEOUT))
+        .expect("the timeout is not zero");
+    let url = format!("redis://{}?name=a", redis.address);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_threadchat"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--cluster", &url])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "1000000");
+    let node = ServerProcess::spawn(command);
+    redis.kill();
+    eventually("the node is unhealthy", || health(&node) == 503);
+    // What the watchdog was told before.
+    manager.set_nonblocking(true).expect("it is open");
+    while manager.recv(&mut [0; 100]).is_ok() {}
+    manager.set_nonblocking(false).expect("it is open");
+    let mut state = [0; 100];
+    let received = manager.recv(&mut state).expect("the watchdog is told");
+    assert_eq!(&state[..received], b"WATCHDOG=1");
+    fs::remove_file(&path).expect("it exists");
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn shutdown(server: &Server) -> Result<impl Fn() + Send + 'static> {
     let notifier = systemd::Notifier::from_env()?.map(Arc::new);
     if let Some(notifier) = notifier.clone() {
         let health = server.health_handle();
-        systemd::start(notifier, move || health.is_healthy())?;
+        systemd::start(notifier, move || health.responds())?;
     }
     let shutdown = server.shutdown_handle();
     Ok(move || {
