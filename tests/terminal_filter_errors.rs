@@ -8,8 +8,10 @@ mod filter;
 mod support;
 
 use filter::{Filter, success, url};
-use support::{Client, TestServer, config, fake_server, watchdog};
+use support::{Client, TestServer, config, eventually, fake_server, watchdog};
 use threadchat::Config;
+use tungstenite::Message;
+use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
 #[test]
 fn lost_connection_gives_a_one_line_error() {
@@ -30,6 +32,48 @@ fn lost_connection_gives_a_one_line_error() {
     assert_eq!((code, error.matches('\n').count()), (Some(1), 1), "{error}");
     assert!(error.contains("the connection was lost"), "{error}");
     server.join().expect("the server's assertions hold");
+}
+
+/// The output is not read, so the filter has not seen the Close yet when it fails to send.
+#[test]
+fn input_that_a_server_did_not_take_before_its_close_is_an_error() {
+    const FULL_PIPE: usize = 64 << 10;
+    const LONG: usize = 8000;
+    let _watchdog = watchdog(60);
+    let text = "x".repeat(LONG);
+    let message = format!(r#"{{"type":"message","from":"server","text":"{text}"}}"#);
+    let (address, server) = fake_server::serve(move |mut socket| {
+        let mut send = |message| socket.send(message).expect("the client reads");
+        for _ in 0..FULL_PIPE / LONG - 1 {
+            send(Message::text(&message));
+        }
+        // The Pong tells that all of it has been read, so there is space for the rest.
+        send(Message::Ping("here?".into()));
+        let pong = socket.read().expect("the filter replies");
+        assert_eq!(pong, Message::Pong("here?".into()));
+        for _ in 0..2 {
+            socket
+                .send(Message::text(&message))
+                .expect("there is space");
+        }
+        let away = CloseFrame {
+            code: CloseCode::Away,
+            reason: "".into(),
+        };
+        socket.close(Some(away)).expect("there is space");
+    });
+    let mut filter = Filter::start(&[&url(address)]);
+    server.join().expect("the server's assertions hold");
+    // More than one write to the socket: the first one is answered with a reset.
+    filter.write(&(text.split_at(100).0.to_owned() + "\n").repeat(500));
+    filter.input = None;
+    eventually("the filter's input and writer have ended", || {
+        filter.threads() == 1
+    });
+    assert_eq!(filter.read_to_end().len(), FULL_PIPE / LONG + 1);
+    let (code, error) = filter.wait();
+    assert_eq!((code, error.matches('\n').count()), (Some(1), 1), "{error}");
+    assert!(error.contains("code 1001"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! not exist without the feature.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -61,6 +62,11 @@ impl Filter {
             .lines()
             .map(|line| line.expect("the output is UTF-8"))
             .collect()
+    }
+
+    pub fn threads(&self) -> usize {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        tasks.expect("the filter is running").count()
     }
 
     pub fn wait(&mut self) -> Exit {

@@ -39,9 +39,10 @@ pub fn run(url: &ServerUrl, name: Option<&str>) -> Result<()> {
         let closing = Arc::clone(&closing);
         move || {
             let result = input_thread.send_lines(io::stdin().lock());
-            // If the connection has ended, the event loop below reports the reason.
-            let _ = input_thread.wait_until_delivered();
-            closing.store(true, Ordering::Release);
+            // If the connection has ended, the event loop below reports the reason, also if it is a Close.
+            if input_thread.wait_until_delivered().is_ok() {
+                closing.store(true, Ordering::Release);
+            }
             let _ = input_thread.command_sender.close();
             result
         }
