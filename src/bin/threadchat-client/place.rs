@@ -11,7 +11,8 @@ pub struct Place {
     received: u64,
     /// The newest text at the time of the welcome. Texts up to it were sent before.
     replay_end: u64,
-    /// Own messages that were sent and had not returned when the connection was lost, and the name at that time.
+    /// Own messages that were sent and had not returned when the connection was lost, and the name at the first loss since
+    /// they were all accounted for.
     unconfirmed: Option<(usize, String)>,
     notice: Option<String>,
 }
@@ -25,9 +26,13 @@ impl Place {
         (*epoch > 0).then(|| format!("since={received}&epoch={epoch}"))
     }
 
-    /// Remembers the messages that might not have arrived.
+    /// Remembers the messages that might not have arrived, besides those of an earlier connection if this one ended before
+    /// they were all accounted for.
     pub fn disconnected(&mut self, unconfirmed: usize, own_name: &str) {
-        self.unconfirmed = Some((unconfirmed, own_name.to_owned()));
+        match &mut self.unconfirmed {
+            Some((earlier, _)) if *earlier > 0 => *earlier += unconfirmed,
+            settled => *settled = Some((unconfirmed, own_name.to_owned())),
+        }
     }
 
     /// Returns whether the texts of the moment were sent before the connection was opened.
@@ -69,7 +74,7 @@ impl Place {
     }
 
     fn on_welcome(&mut self, epoch: u64, last: u64, gap: bool) {
-        let is_same = epoch == self.epoch;
+        let is_same = epoch == self.epoch && epoch > 0;
         if gap {
             self.notice = Some("Messages sent meanwhile may be missing.".into());
         }
@@ -170,6 +175,35 @@ mod tests {
     }
 
     #[test]
+    fn a_further_loss_keeps_the_messages_that_are_unconfirmed() {
+        // Before the welcome, and during the replay with another name.
+        let mut place = disconnected(3);
+        place.disconnected(0, "ann");
+        place.update(&welcome(9, 8, false), "ann-2");
+        assert!(place.update(&message("ann", 6), "ann-2"));
+        place.disconnected(0, "ann-2");
+        place.update(&welcome(9, 8, false), "ann-2");
+        assert!(place.update(&message("ann", 7), "ann-2"));
+        assert!(!place.update(&message("bob", 8), "ann-2"));
+        assert_eq!(
+            place.take_notice(),
+            Some("Your last message did not arrive.".into())
+        );
+        // Those of before have arrived, and new ones were sent during the replay.
+        let mut place = disconnected(1);
+        place.update(&welcome(9, 7, false), "ann-2");
+        assert!(place.update(&message("ann", 6), "ann-2"));
+        place.disconnected(2, "ann-2");
+        place.update(&welcome(9, 8, false), "ann-2");
+        assert!(!place.update(&message("bob", 7), "ann-2"));
+        assert!(place.update(&message("ann-2", 8), "ann-2"));
+        assert_eq!(
+            place.take_notice(),
+            Some("Your last message did not arrive.".into())
+        );
+    }
+
+    #[test]
     fn nothing_is_said_about_own_messages_after_a_gap() {
         for (epoch, last) in [(9, 100), (10, 0)] {
             let mut place = disconnected(1);
@@ -185,5 +219,8 @@ mod tests {
         place.update(&welcome(0, 0, false), "ann");
         assert!(place.update(&message("ann", 0), "ann"));
         assert_eq!(place.query(), None);
+        place.disconnected(1, "ann");
+        place.update(&welcome(0, 0, false), "ann");
+        assert_eq!(place.take_notice(), None);
     }
 }
