@@ -55,11 +55,11 @@ impl Reservations {
         });
     }
 
-    /// Returns whether a name, or one that looks the same, is reserved for another address. Drops the reservations that have ended.
+    /// Returns whether a name, or one that looks the same, is reserved for another address. Drops the reservations that have
+    /// ended, and those that would last for longer than any may: the clock was set back since.
     pub(super) fn is_reserved(&mut self, name: &str, address: Option<IpAddr>, now: u64) -> bool {
-        while self.0.front().is_some_and(|first| first.end <= now) {
-            self.0.pop_front();
-        }
+        self.0
+            .retain(|other| other.end > now && other.end <= now + NAME_RESERVATION);
         if self.0.is_empty() {
             return false;
         }
@@ -112,5 +112,16 @@ mod tests {
         assert!(!reservations.is_reserved("ann", own, end - 1));
         assert!(!reservations.is_reserved("ann", other, end));
         assert!(reservations.0.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_no_reservation_for_longer() {
+        let mut reservations = Reservations::default();
+        let [own, other] = [1, 2].map(|host| Some(IpAddr::V4(Ipv4Addr::from_bits(host))));
+        reservations.add("ann", own, 1_000_000);
+        reservations.add("bob", own, 1000);
+        assert!(!reservations.is_reserved("ann", other, 1000));
+        assert!(reservations.is_reserved("bob", other, 1000));
+        assert!(!reservations.is_reserved("bob", other, 1000 + NAME_RESERVATION));
     }
 }
