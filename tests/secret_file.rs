@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
@@ -55,6 +56,22 @@ fn sighup_reads_the_secret_again() {
         assert!(!line.contains("two words"), "{line}");
         assert!(gets_in(server.address, "the-second-secret"));
     }
+}
+
+#[test]
+fn sigterm_stops_a_server_that_waits_for_the_secret() {
+    let _watchdog = watchdog(60);
+    let file = SecretFile::new(SECRET);
+    let mut server = ServerProcess::start(&["--secret-file", file.path()]);
+    fs::remove_file(file.path()).expect("the file is ours");
+    let made = Command::new("mkfifo").arg(file.path()).status();
+    assert!(made.expect("mkfifo can be started").success());
+    server.signal(Signal::HUP);
+    // Waits until the server has opened the FIFO. It then waits for a secret.
+    let writer = File::options().write(true).open(file.path());
+    let _writer = writer.expect("the file is ours");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::TIMEOUT;
 
-/// Threads of a server without clients: acceptor, dispatcher, signal handler, log writer.
-pub const BASELINE_THREADS: usize = 4;
+/// Threads of a server without clients: acceptor, dispatcher, signal handler, reload, log writer.
+pub const BASELINE_THREADS: usize = 5;
 
 pub struct ServerProcess {
     pub address: SocketAddr,
