@@ -318,7 +318,9 @@ impl Dispatcher {
         if let Some(close) = close {
             session.outbound.close(close);
         }
-        if reason.is_too_slow() {
+        // The room can be one that was restored meanwhile, in which the user leaves by an entry that follows.
+        let is_ordered = !matches!(self.order, Order::BetweenEntries);
+        if is_ordered && reason.is_too_slow() {
             self.room.reserve_name(id, self.order.time());
         }
         let reason = if self.shutting_down {
@@ -339,7 +341,9 @@ impl Dispatcher {
             }
             None => log::info!("{peer} disconnected: {reason}"),
         }
-        deliver(&mut self.sessions, &self.room.leave(id));
+        if is_ordered {
+            deliver(&mut self.sessions, &self.room.leave(id));
+        }
     }
 
     fn on_shutdown(&mut self) {

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
+#[cfg(feature = "cluster")]
+use super::super::event::{Replication, Step};
 use super::super::join::JoinRequest;
 use super::*;
 use crate::config::Config;
@@ -28,6 +30,16 @@ fn connected(id: ConnectionId) -> (Event, TcpStream) {
         endpoint: Endpoint::Chat(request),
     };
     (event, client)
+}
+
+/// Returns the event of an entry of the log in which a client of this node does something.
+#[cfg(feature = "cluster")]
+fn in_the_log(event: Event) -> Event {
+    Event::Replication(Replication::Steps {
+        time: 1000,
+        steps: vec![Step::Own(event)],
+        is_past: false,
+    })
 }
 
 fn disconnected(id: ConnectionId) -> Event {
@@ -134,4 +146,33 @@ fn a_join_is_announced_if_something_follows_before_the_leave() {
             r#"{"type":"who","names":["user0","user2"],"users":2}"#
         ]
     );
+}
+
+#[test]
+#[cfg(feature = "cluster")]
+fn a_client_that_goes_between_two_entries_leaves_the_room_by_an_entry() {
+    let (joined, socket) = connected(1);
+    let (reply, digests) = crossbeam_channel::unbounded();
+    let digest = |point| Event::Replication(Replication::Digest(point, reply.clone()));
+    let too_slow = |id| Event::Disconnected {
+        id,
+        reason: DisconnectReason::WriteTimeout,
+        close: None,
+    };
+    let events = [
+        in_the_log(joined),
+        digest(1),
+        too_slow(1),
+        digest(2),
+        Event::Replication(Replication::Steps {
+            time: 2000,
+            steps: vec![Step::LeaveAll(1..=1)],
+            is_past: false,
+        }),
+        digest(3),
+    ];
+    received(events, vec![socket]);
+    let digests: Vec<u64> = digests.try_iter().map(|reply| reply.digest).collect();
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[1], digests[2]);
 }
