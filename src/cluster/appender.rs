@@ -79,14 +79,18 @@ impl Appender {
         loop {
             let phase = self.standing.phase();
             let is_over = match phase {
-                Phase::Joined { log, incarnation } => self.serve(Term {
-                    phase,
-                    log,
-                    incarnation,
-                    next: 0,
-                    next_heartbeat: Instant::now(),
-                    heard: Instant::now(),
-                }),
+                Phase::Joined { log, incarnation } => {
+                    // The time between two incarnations can be shorter than a wait of this thread, and pass unseen.
+                    self.return_in_flight();
+                    self.serve(Term {
+                        phase,
+                        log,
+                        incarnation,
+                        next: 0,
+                        next_heartbeat: Instant::now(),
+                        heard: Instant::now(),
+                    })
+                }
                 Phase::Starting | Phase::Away | Phase::Ended => self.refuse(phase),
             };
             if is_over {
@@ -273,6 +277,8 @@ impl Appender {
                 error;
             batch = returned;
             if self.standing.phase() != term.phase {
+                // A client comes in an earlier batch than it goes.
+                self.return_in_flight();
                 batch.refuse(&self.dispatcher);
                 return Err(None);
             }
@@ -335,3 +341,6 @@ impl Drop for Appender {
         self.standing.end();
     }
 }
+
+#[cfg(test)]
+mod tests;
