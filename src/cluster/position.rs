@@ -73,7 +73,9 @@ impl Position {
         config: &Config,
     ) -> Result<(Position, Room), Lost> {
         while let Some((at, bytes)) = log.snapshot().map_err(Lost::Log)? {
-            if log.contains(at).map_err(Lost::Log)? {
+            if let Some(entry) = log.entry(at).map_err(Lost::Log)? {
+                // A node of another version must notice it before it appends anything.
+                codec::decode(&entry).map_err(|error| Lost::Entry(at, error))?;
                 let decoded = decode_snapshot(&bytes, config).ok_or(Lost::Snapshot(at));
                 return decoded.map(|(members, room)| (Position::new(members, at), room));
             }

@@ -234,11 +234,12 @@ impl RedisLog {
         Ok(newest.into_iter().next())
     }
 
-    /// Returns whether the log has this entry.
-    pub(super) fn contains(&mut self, id: EntryId) -> Result<bool, LogError> {
+    /// Returns the entry with this id, if the log has it.
+    pub(super) fn entry(&mut self, id: EntryId) -> Result<Option<Vec<u8>>, LogError> {
         let mut find = cmd("XRANGE");
         find.arg(&self.log).arg(id.to_string()).arg(id.to_string());
-        Ok(!entries(self.query(&find)?)?.is_empty())
+        let found = entries(self.query(&find)?)?;
+        Ok(found.into_iter().next().map(|(_, bytes)| bytes))
     }
 
     /// Stores a snapshot in place of an older one, and removes the entries that nobody needs any more. Does nothing if there is a

@@ -7,7 +7,9 @@ use threadchat::protocol::ServerEvent;
 use tungstenite::Message;
 
 use super::chat_checker::assert_consistent;
-use super::cluster::{LOG_KEY, SNAPSHOT_KEY, enter, health, node, talk, three_nodes, who};
+use super::cluster::{
+    LOG_KEY, SNAPSHOT_KEY, enter, health, id_of, node, say, talk, three_nodes, who,
+};
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::{RedisServer, Reply};
 use super::start::assert_refused;
@@ -43,6 +45,62 @@ fn an_entry_that_is_none_stops_the_room() {
 fn an_entry_of_another_version_stops_the_room() {
     let _watchdog = watchdog(110);
     assert_stops("e", b"\x02\x00", "is of version 0x2");
+}
+
+/// Returns the id and the bytes of a stream's newest entry.
+fn newest(redis: &RedisServer, key: &str) -> (String, Vec<u8>) {
+    let Reply::List(entries) = redis.command(&["XREVRANGE", key, "+", "-", "COUNT", "1"]) else {
+        panic!("no entries");
+    };
+    let Some(Reply::List(entry)) = entries.first() else {
+        panic!("no entry");
+    };
+    match &entry[1] {
+        Reply::List(fields) => match &fields[1] {
+            Reply::Bulk(Some(bytes)) => (entry[0].text(), bytes.clone()),
+            other => panic!("no bytes: {other:?}"),
+        },
+        other => panic!("no fields: {other:?}"),
+    }
+}
+
+#[test]
+fn a_node_of_another_version_than_the_snapshot_does_not_start() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let first = node(&redis, "a");
+    let (mut ann, _) = enter(first.address, "/chat");
+    for number in 0..30 {
+        say(&mut ann, &number.to_string());
+        id_of(&mut ann, &number.to_string());
+    }
+    // The second node asks the first one for a snapshot.
+    redis.command(&["XTRIM", LOG_KEY, "MAXLEN", "20"]);
+    let second = node(&redis, "b");
+    eventually("the second node is here", || health(&second) == 200);
+    eventually("there is a snapshot", || {
+        redis.number(&["XLEN", SNAPSHOT_KEY]) == 1
+    });
+    drop((ann, first, second));
+    // The log is one that another version goes on with.
+    let (id, _) = newest(&redis, SNAPSHOT_KEY);
+    redis.command(&["DEL", LOG_KEY]);
+    let append = [
+        b"XADD",
+        LOG_KEY.as_bytes(),
+        id.as_bytes(),
+        b"e",
+        b"\x02\x00",
+    ];
+    redis.command(&append);
+    assert_refused(&redis.url("c"), &["is of version 0x2"]);
+    assert_eq!(
+        redis.number(&["XLEN", LOG_KEY]),
+        1,
+        "it has appended nothing"
+    );
 }
 
 #[test]
@@ -105,23 +163,17 @@ fn a_clock_that_jumps_sends_nobody_away() {
     };
     let crowd = talk(&nodes);
     // What was there before is ignored, but its id counts: the server gives none below it.
-    let Reply::List(entries) = redis.command(&["XREVRANGE", LOG_KEY, "+", "-", "COUNT", "1"])
-    else {
-        panic!("no entries");
-    };
-    let Some(Reply::List(entry)) = entries.first() else {
-        panic!("no entry");
-    };
-    let Reply::List(fields) = &entry[1] else {
-        panic!("no fields");
-    };
-    let Reply::Bulk(Some(bytes)) = &fields[1] else {
-        panic!("no bytes");
-    };
+    let (_, bytes) = newest(&redis, LOG_KEY);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let hour_later = now.expect("the clock is set") + Duration::from_secs(3600);
     let id = format!("{}-0", hour_later.as_millis());
-    let append = [b"XADD", LOG_KEY.as_bytes(), id.as_bytes(), b"e", bytes];
+    let append = [
+        b"XADD",
+        LOG_KEY.as_bytes(),
+        id.as_bytes(),
+        b"e",
+        bytes.as_slice(),
+    ];
     redis.command(&append);
     crowd.wait_for_messages(1000);
     assert_all_stayed(crowd);
