@@ -288,13 +288,13 @@ impl RedisLog {
         self.checked(reply)
     }
 
-    /// Drops the connection after an error of the connection: a reply that comes too late would be taken for the next one.
+    /// Drops the connection after an error: a reply that comes too late would be taken for the next one, and a server that
+    /// refuses commands may have become the replica of one that has its address now.
     fn checked<T>(&mut self, reply: Result<T, RedisError>) -> Result<T, LogError> {
         reply.map_err(|error| match LogError::from(error) {
             LogError::WrongType(_) => {
                 LogError::WrongType(format!("{} or {}", self.log, self.snapshot))
             }
-            error @ LogError::Refused(_) => error,
             error => {
                 self.connection = None;
                 error

@@ -268,6 +268,34 @@ fn a_replica_that_has_all_entries_takes_over_unnoticed() {
 }
 
 #[test]
+fn a_replica_and_its_primary_change_places_unnoticed() {
+    let _watchdog = watchdog(110);
+    let (Some(primary), Some(replica)) = (RedisServer::start(), RedisServer::start()) else {
+        return;
+    };
+    let line = Line::start(primary.address);
+    let nodes = ["a", "b", "c"].map(|name| node_at(line.address, name));
+    let crowd = talk(&nodes);
+    replica.replicate(primary.address);
+    crowd.wait_for_messages(100);
+    // Nodes send nothing while the replica receives the rest.
+    line.hold();
+    eventually("the replica has all entries", || {
+        let length = |redis: &RedisServer| redis.number(&["XLEN", LOG_KEY]);
+        length(&primary) == length(&replica)
+    });
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    // The connections of the moment stay open, and lead to a server that cannot be written any more.
+    line.lead_to(replica.address);
+    let address = replica.address;
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    primary.command(&["REPLICAOF", &host, &port]);
+    line.release();
+    crowd.wait_for_messages(300);
+    assert_all_stayed(crowd);
+}
+
+#[test]
 fn a_node_ends_while_redis_is_away() {
     let _watchdog = watchdog(110);
     let Some(mut redis) = RedisServer::start() else {
