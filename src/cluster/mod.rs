@@ -150,7 +150,7 @@ impl Replicate for Cluster {
 
 impl Membership for Standing {
     fn is_open(&self) -> bool {
-        self.phase() != Phase::Away
+        matches!(self.phase(), Phase::Starting | Phase::Joined { .. })
     }
 
     fn shut_down(&self) {
