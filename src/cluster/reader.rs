@@ -108,6 +108,9 @@ impl Reader {
                 pause = min_pause;
             }
             self.standing.wait_while(Phase::Away, pause);
+            if self.standing.phase() == Phase::Ended {
+                return;
+            }
             pause = (2 * pause).min(max_pause);
         }
     }
