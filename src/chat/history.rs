@@ -130,12 +130,13 @@ impl History {
         }
     }
 
-    /// Returns what a client has missed that has received everything up to this id.
+    /// Returns what a client has missed that has received everything up to this id. A later id than the newest one is of a text
+    /// that the room has lost: what it has is something else.
     pub(super) fn missed_since(&self, id: u64) -> Missed {
-        let missed = self.last_id.saturating_sub(id);
+        let missed = self.last_id.checked_sub(id).map(usize::try_from);
         let kept = self.entries.len();
-        match usize::try_from(missed) {
-            Ok(missed) if missed <= kept => Missed {
+        match missed {
+            Some(Ok(missed)) if missed <= kept => Missed {
                 kept: missed,
                 gap: false,
             },
@@ -227,17 +228,11 @@ mod tests {
             (2, 3, false),
             (1, 3, true),
             (0, 3, true),
+            // Of a text that the room has lost.
+            (6, 3, true),
         ] {
             assert_eq!(history.missed_since(id), Missed { kept, gap }, "{id}");
         }
-        // An id that was never given is not one of this room's.
-        assert_eq!(
-            history.missed_since(9),
-            Missed {
-                kept: 0,
-                gap: false
-            }
-        );
         assert_eq!(
             filled(0, 100, 2).missed_since(1),
             Missed { kept: 0, gap: true }
