@@ -242,6 +242,10 @@ impl Reader {
             }
             Entry::Bye { incarnation, .. } => {
                 position.has_ended = position.incarnation == Some(incarnation);
+                // They have left before, unless the log has lost the entry in which they did.
+                if effect.verdict == Verdict::Ended {
+                    steps.push(Step::LeaveAll(first_id(incarnation)..=last_id(incarnation)));
+                }
             }
             Entry::Renewal { .. } => steps.push(Step::Renew),
             Entry::Genesis | Entry::SnapshotRequest { .. } => {}

@@ -71,7 +71,7 @@ impl Dispatcher {
             Step::LeaveAll(ids) => {
                 let deliveries = self.room.leave_all(ids);
                 let left = deliveries.len();
-                if !self.is_past {
+                if left > 0 && !self.is_past {
                     log::info!("{}{left} users left with their node", self.log_prefix);
                 }
                 deliver(&mut self.sessions, &deliveries);
