@@ -171,7 +171,7 @@ impl Appender {
                 && let Err(lost) = self.append(&mut term, events, &changes, is_heartbeat)
             {
                 if let Some(lost) = lost {
-                    self.standing.give_up(lost);
+                    self.standing.give_up(term.phase, lost);
                 }
                 self.standing.wait_changed(term.phase);
             }

@@ -160,9 +160,12 @@ impl Standing {
         self.lock().statement.take()
     }
 
-    /// Asks the reader to end the incarnation.
-    pub(super) fn give_up(&self, reason: Lost) {
-        self.lock().lost = Some(reason);
+    /// Asks the reader to end the incarnation of this phase, unless it has ended.
+    pub(super) fn give_up(&self, phase: Phase, reason: Lost) {
+        let mut state = self.lock();
+        if state.phase == phase {
+            state.lost = Some(reason);
+        }
     }
 
     pub(super) fn take_lost(&self) -> Option<Lost> {
@@ -176,5 +179,23 @@ impl Standing {
 
     pub(super) fn counted(&self) -> ClusterMetrics {
         self.lock().metrics.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_that_has_ended_is_not_given_up() {
+        let standing = Standing::new();
+        standing.join(1000, 1);
+        let first = standing.phase();
+        standing.leave();
+        standing.join(1000, 2);
+        standing.give_up(first, Lost::OtherLog);
+        assert_eq!(standing.take_lost(), None);
+        standing.give_up(standing.phase(), Lost::OtherLog);
+        assert_eq!(standing.take_lost(), Some(Lost::OtherLog));
     }
 }
