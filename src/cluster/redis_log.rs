@@ -156,28 +156,17 @@ impl RedisLog {
     pub(super) fn create(&mut self, genesis: &[u8]) -> Result<(), LogError> {
         let mut create = cmd("XADD");
         create.arg(&self.log).arg("*").arg("e").arg(genesis);
-        self.query(&create).map(drop)
+        self.write(create).map(drop)
     }
 
-    /// Appends an entry to a log that exists, and lets the log of a room live on. Waits for the server's reply. After an error it
-    /// may or may not have been appended.
+    /// Appends an entry to a log that exists. Waits for the server's reply. After an error it may or may not have been appended.
     pub(super) fn append(&mut self, entry: &[u8]) -> Result<(), LogError> {
-        let mut append = pipe();
-        append.cmd("XADD").arg(&self.log).arg("NOMKSTREAM");
+        let mut append = cmd("XADD");
+        append.arg(&self.log).arg("NOMKSTREAM");
         append.arg("*").arg("e").arg(entry);
-        if self.expires {
-            append.cmd("EXPIRE").arg(&self.log).arg(EXPIRY).ignore();
-            append
-                .cmd("EXPIRE")
-                .arg(&self.snapshot)
-                .arg(EXPIRY)
-                .ignore();
-        }
-        let connection = self.connection()?;
-        let replies: Result<Vec<Value>, _> = append.query(connection);
-        match self.checked(replies)?.first() {
-            Some(Value::BulkString(_)) => Ok(()),
-            Some(Value::Nil) => Err(LogError::Missing),
+        match self.write(append)? {
+            Value::BulkString(_) => Ok(()),
+            Value::Nil => Err(LogError::Missing),
             _ => Err(LogError::Malformed),
         }
     }
@@ -253,7 +242,7 @@ impl RedisLog {
         let mut store = cmd("XADD");
         store.arg(&self.snapshot).arg("MAXLEN").arg(1);
         store.arg(at.to_string()).arg("e").arg(snapshot);
-        match self.query(&store) {
+        match self.write(store) {
             Ok(_) => {}
             Err(LogError::Refused(reason)) if reason.contains("equal or smaller") => return Ok(()),
             Err(error) => return Err(error),
@@ -280,6 +269,21 @@ impl RedisLog {
         let mut remove = cmd("XDEL");
         remove.arg(&self.snapshot).arg(at.to_string());
         self.query(&remove).map(drop)
+    }
+
+    /// Sends a command that writes, and lets the log of a room live on.
+    fn write(&mut self, command: Cmd) -> Result<Value, LogError> {
+        let mut write = pipe();
+        write.add_command(command);
+        if self.expires {
+            for key in [&self.log, &self.snapshot] {
+                write.cmd("EXPIRE").arg(key).arg(EXPIRY).ignore();
+            }
+        }
+        let connection = self.connection()?;
+        let replies: Result<Vec<Value>, _> = write.query(connection);
+        let first = self.checked(replies)?.into_iter().next();
+        first.ok_or(LogError::Malformed)
     }
 
     fn query(&mut self, command: &Cmd) -> Result<Value, LogError> {
