@@ -40,8 +40,9 @@ pub(super) struct Reader {
     is_first: bool,
     /// The identity of the log that was read last.
     log_seen: Option<u64>,
-    /// The first entry of a log without a beginning and a snapshot, and when it was found.
-    no_snapshot: Option<(EntryId, Instant)>,
+    /// The first entry of a log without a beginning and a snapshot, when it was found, and whether the others have had enough
+    /// time at the last attempt.
+    no_snapshot: Option<(EntryId, Instant, bool)>,
     /// Whether this node has seen entries that the log has lost, and the room has no new life yet.
     is_renewing: bool,
 }

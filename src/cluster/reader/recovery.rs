@@ -21,15 +21,17 @@ impl Reader {
         }
     }
 
-    /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`]: one
-    /// that knew the room would have done so at once.
+    /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`], nor
+    /// until the attempt after that: one that knew the room would have done so at once. If the server was away meanwhile, the
+    /// others have the time between the two attempts.
     pub(super) fn abandon_log(&mut self, first: EntryId) {
-        let since = match self.no_snapshot {
-            Some((entry, since)) if entry == first => since,
-            _ => Instant::now(),
+        let (since, was_overdue) = match self.no_snapshot {
+            Some((entry, since, is_overdue)) if entry == first => (since, is_overdue),
+            _ => (Instant::now(), false),
         };
-        self.no_snapshot = Some((first, since));
-        if since.elapsed() >= NO_SNAPSHOT_TIMEOUT {
+        let is_overdue = since.elapsed() >= NO_SNAPSHOT_TIMEOUT;
+        self.no_snapshot = Some((first, since, is_overdue));
+        if was_overdue {
             log::error!(
                 "{}{}: no node knows the state of the room; the log is begun anew",
                 self.log_prefix,
