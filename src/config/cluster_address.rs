@@ -55,7 +55,7 @@ impl ClusterAddress {
             Some(("redis", rest)) => parse_tcp(rest, false)?,
             Some(("rediss", rest)) => parse_tcp(rest, true)?,
             Some(("unix", path)) if !path.is_empty() => {
-                ClusterAddress::new(RedisServer::Unix(path.into()))
+                ClusterAddress::new(RedisServer::Unix(decode(path)?.into()))
             }
             _ => return Err("begin with redis://HOST, rediss://HOST or unix:PATH"),
         };
@@ -194,13 +194,13 @@ mod tests {
                 },
             ),
             (
-                "unix:/run/redis.sock?name=a&db=2&user=u&password=p",
+                "unix:/run/my%20redis.sock?name=a&db=2&user=u&password=p",
                 ClusterAddress {
                     user: Some("u".into()),
                     password: Some("p".into()),
                     database: 2,
                     node: "a".into(),
-                    ..ClusterAddress::new(RedisServer::Unix("/run/redis.sock".into()))
+                    ..ClusterAddress::new(RedisServer::Unix("/run/my redis.sock".into()))
                 },
             ),
         ] {
