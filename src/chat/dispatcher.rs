@@ -223,7 +223,7 @@ impl Dispatcher {
         let outbound = response.outbound().clone();
         let peer = outbound.peer();
         self.sessions.insert(id, outbound, endpoint.dialect());
-        let is_refused = self.is_closing() && endpoint.dialect().is_some();
+        let is_refused = self.refuses_users() && endpoint.dialect().is_some();
         match endpoint {
             Endpoint::Echo => {
                 response.write();
@@ -260,7 +260,7 @@ impl Dispatcher {
     }
 
     /// Returns whether no user can join. A shared room takes everybody that its log brings.
-    fn is_closing(&self) -> bool {
+    fn refuses_users(&self) -> bool {
         match self.order {
             Order::Inbox => self.shutting_down,
             Order::Log(_) => false,

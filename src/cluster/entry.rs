@@ -30,7 +30,7 @@ pub(super) fn last_id(incarnation: Incarnation) -> ConnectionId {
 pub(super) enum Entry {
     /// Begins the log. If several nodes begin it at once, the first one counts.
     Genesis,
-    /// A node begins an incarnation, whose number is that of the entries of this kind before.
+    /// A node begins an incarnation. Those that are admitted are numbered from 1.
     Hello { log: u64, node: Node },
     /// What the clients of a node did.
     Batch(Batch),

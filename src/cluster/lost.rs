@@ -37,6 +37,7 @@ impl Lost {
     /// Returns whether clients of this node have seen what the log may not have, so that the room needs a new life.
     pub(super) fn renews(&self) -> bool {
         match self {
+            // A gap: the server has lost a batch that it had confirmed, and perhaps others with it, which clients have seen.
             Lost::Log(LogError::LostEntry(_)) | Lost::Gap | Lost::Diverged => true,
             // A log that was begun anew is a new life.
             Lost::Log(_)

@@ -15,7 +15,8 @@ pub(super) const SILENCE: u64 = 10_000;
 /// step is a clock that was set, or a server that was away, and no silence of a single node.
 const MAX_STEP: u64 = 2000;
 
-/// A snapshot is due after this many entries or bytes. A node that starts reads twice as many at most.
+/// A snapshot is due after this many entries or bytes. A node that starts reads about as many at most, and as many again for
+/// each snapshot that its node did not store because it died.
 const SNAPSHOT_ENTRIES: u64 = 10_000;
 const SNAPSHOT_BYTES: u64 = 4 << 20;
 
