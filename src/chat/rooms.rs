@@ -44,6 +44,9 @@ struct Others {
     rooms: HashMap<RoomName, Entry>,
     last_epoch: u64,
     shutting_down: bool,
+    /// What the logs of ended rooms have brought.
+    #[cfg(feature = "cluster")]
+    ended_cluster: ClusterMetrics,
     /// Every dispatcher of a room holds a clone for as long as it runs.
     running: Sender<()>,
 }
@@ -102,6 +105,8 @@ impl Rooms {
                 rooms: HashMap::new(),
                 last_epoch: epoch,
                 shutting_down: false,
+                #[cfg(feature = "cluster")]
+                ended_cluster: ClusterMetrics::default(),
                 running,
             }),
             ended: Arc::default(),
@@ -212,6 +217,10 @@ impl Rooms {
         if let Some(entry) = others.rooms.get_mut(name) {
             entry.visits -= 1;
             if entry.visits == 0 {
+                #[cfg(feature = "cluster")]
+                if let Some(metrics) = entry.entrance.cluster_metrics() {
+                    others.ended_cluster.add(&metrics.ended());
+                }
                 others.rooms.remove(name);
             }
         }
@@ -262,11 +271,13 @@ impl Rooms {
         self.ask().is_some()
     }
 
-    /// Returns what the logs of all rooms have brought, if the rooms have logs.
+    /// Returns what the logs of all rooms, and of those that have ended, have brought, if rooms have logs.
     #[cfg(feature = "cluster")]
     pub(crate) fn cluster_metrics(&self) -> Option<ClusterMetrics> {
         let mut sum = self.0.main.cluster_metrics()?;
-        for entry in self.others().rooms.values() {
+        let others = self.others();
+        sum.add(&others.ended_cluster);
+        for entry in others.rooms.values() {
             let metrics = entry.entrance.cluster_metrics();
             metrics.iter().for_each(|metrics| sum.add(metrics));
         }

@@ -59,6 +59,15 @@ impl ClusterMetrics {
         self.round_trips.record(latency.as_micros() as u64);
     }
 
+    /// Returns what stays of a room that has ended: the counters.
+    pub(crate) fn ended(self) -> ClusterMetrics {
+        ClusterMetrics {
+            incarnation: 0,
+            lag: 0,
+            ..self
+        }
+    }
+
     /// Adds what another room has counted.
     pub(crate) fn add(&mut self, other: &ClusterMetrics) {
         self.incarnation = self.incarnation.max(other.incarnation);
