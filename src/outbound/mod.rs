@@ -11,8 +11,8 @@
 //!    and writes the item directly. Otherwise it queues the item in the channel and returns. The holder checks the
 //!    channel and frees the role under one lock, so that no item is left behind (`model.rs`,
 //!    `a_writer_retires_when_the_client_has_caught_up`).
-//! 4. The lock guards the role, the byte count and the close state. It is never held while
-//!    waiting, nor during a system call on the socket.
+//! 4. The lock guards the role, the byte count and the close state. It is never held while waiting, nor during a
+//!    system call on the socket.
 //! 5. Queued bytes are bounded, bookkeeping included. Over the bound or after the write timeout the client is
 //!    disconnected, and other clients are not affected (`exceeding_max_backlog_aborts`, `tests/slow_consumer.rs`).
 //! 6. A Close is the last frame that is written, and a FIN follows (RFC 6455, section 1.4: after sending a Close an

@@ -57,9 +57,13 @@ impl Shared {
     /// Sends a response, as [`HttpResponse::send`] does, and counts it if it refuses the request.
     fn respond(&self, stream: &Stream, response: &HttpResponse) {
         if let Some(code) = response.refusal_code() {
-            *self.rejected().entry(code).or_default() += 1;
+            self.count_rejected(code);
         }
         response.send(stream);
+    }
+
+    fn count_rejected(&self, code: &'static str) {
+        *self.rejected().entry(code).or_default() += 1;
     }
 
     fn rejected(&self) -> MutexGuard<'_, Counts> {
@@ -198,7 +202,7 @@ impl Admission {
         if let Err(error) = thread.spawn(move || handle_handshakes(first, &next, &shared)) {
             let refusal = Refusal::NoResources(format!("no thread: {error}"));
             self.shared.refusals.log(peer, &refusal);
-            *self.shared.rejected().entry("503").or_default() += 1;
+            self.shared.count_rejected("503");
             handshake.stream.write_last_nonblocking(OUT_OF_THREADS);
         }
     }

@@ -32,10 +32,10 @@
 //! - An error of one client, or a panic in its threads, ends that connection alone. A panic of a room's dispatcher
 //!   closes that room's connections, and one of `/chat`'s ends the server (`tests/panics.rs`, `tests/fuzz.rs`).
 //! - Shutdown: the acceptors return and take no client that they do not serve. Pending handshakes have 1 s to complete, and
-//!   are then evicted, so that a client that was accepted and sends its request at once gets an answer (`tests/listen.rs`, `tests/systemd.rs`). Each
-//!   dispatcher sends its clients a Close, and aborts those that do not reply within 5 s. The threads of handshakes and
-//!   connections hold senders of the inboxes, so the dispatchers end after the last of them (`tests/shutdown.rs`,
-//!   `tests/rooms.rs`).
+//!   are then evicted, so that a client that was accepted and sends its request at once gets an answer
+//!   (`tests/listen.rs`, `tests/systemd.rs`). Each dispatcher sends its clients a Close, and aborts those that do not reply
+//!   within 5 s. The threads of handshakes and connections hold senders of the inboxes, so the dispatchers end after the
+//!   last of them (`tests/shutdown.rs`, `tests/rooms.rs`).
 //! - TLS: the lock of [`net`](crate::net)'s state of a connection is held for computing only: by the connection's thread for
 //!   what it has read, and by the holder of the writer's role for what it writes. The locks of the certificate and of the
 //!   secret are held for exchanging a pointer. No thread waits for a socket or a file with one of them (`tests/tls_chat.rs`,
@@ -45,8 +45,8 @@
 //! - Locks and atomics outside of `outbound`: the atomic of [`permit`] counts connections; a lock there guards the limits of
 //!   each address, and is taken once per join, and once per disconnect with `--max-per-address`; `claimed` in [`admission`]
 //!   decides once for each pending handshake whether it is evicted; locks there count connection ids, and refusals for the
-//!   log and for `/metrics`. None is held while waiting, and none is taken for a message (`tests/limits.rs`, `tests/slowloris.rs`,
-//!   `tests/address_limits.rs`).
+//!   log and for `/metrics`. None is held while waiting, and none is taken for a message (`tests/limits.rs`,
+//!   `tests/slowloris.rs`, `tests/address_limits.rs`).
 
 mod acceptor;
 mod address_limits;

@@ -58,9 +58,7 @@ impl Refusal {
             Refusal::Away => 10,
         }
     }
-}
 
-impl Refusal {
     /// Returns the level of the log line: a problem of the system is an error, a limit that works is not.
     fn level(&self) -> Level {
         match self {
@@ -68,9 +66,7 @@ impl Refusal {
             _ => Level::Warn,
         }
     }
-}
 
-impl Refusal {
     /// Returns the response to a client that is refused for a limit of the server.
     pub(super) fn response(&self) -> HttpResponse {
         match self {
