@@ -11,7 +11,7 @@ use super::cluster::{
     LOG_KEY, SNAPSHOT_KEY, enter, health, id_of, node, say, talk, three_nodes, who,
 };
 use super::crowd::{Crowd, Talker, assert_all_stayed};
-use super::redis::{RedisServer, Reply};
+use super::redis::RedisServer;
 use super::start::assert_refused;
 use super::support::{Client, eventually, watchdog};
 
@@ -47,23 +47,6 @@ fn an_entry_of_another_version_stops_the_room() {
     assert_stops("e", b"\x02\x00", "is of version 0x2");
 }
 
-/// Returns the id and the bytes of a stream's newest entry.
-fn newest(redis: &RedisServer, key: &str) -> (String, Vec<u8>) {
-    let Reply::List(entries) = redis.command(&["XREVRANGE", key, "+", "-", "COUNT", "1"]) else {
-        panic!("no entries");
-    };
-    let Some(Reply::List(entry)) = entries.first() else {
-        panic!("no entry");
-    };
-    match &entry[1] {
-        Reply::List(fields) => match &fields[1] {
-            Reply::Bulk(Some(bytes)) => (entry[0].text(), bytes.clone()),
-            other => panic!("no bytes: {other:?}"),
-        },
-        other => panic!("no fields: {other:?}"),
-    }
-}
-
 #[test]
 fn a_node_of_another_version_than_the_snapshot_does_not_start() {
     let _watchdog = watchdog(110);
@@ -85,7 +68,9 @@ fn a_node_of_another_version_than_the_snapshot_does_not_start() {
     });
     drop((ann, first, second));
     // The log is one that another version goes on with.
-    let (id, _) = newest(&redis, SNAPSHOT_KEY);
+    let (id, _) = redis
+        .entry("XREVRANGE", SNAPSHOT_KEY)
+        .expect("there is one");
     redis.command(&["DEL", LOG_KEY]);
     let append = [
         b"XADD",
@@ -111,13 +96,8 @@ fn a_snapshot_that_is_none_keeps_nodes_from_starting() {
     };
     let first = node(&redis, "a");
     eventually("the node is healthy", || health(&first) == 200);
-    let Reply::List(entries) = redis.command(&["XRANGE", LOG_KEY, "-", "+", "COUNT", "1"]) else {
-        panic!("no entries");
-    };
-    let Some(Reply::List(entry)) = entries.first() else {
-        panic!("no entry");
-    };
-    redis.command(&["XADD", SNAPSHOT_KEY, &entry[0].text(), "e", "{}"]);
+    let (id, _) = redis.entry("XRANGE", LOG_KEY).expect("the log has begun");
+    redis.command(&["XADD", SNAPSHOT_KEY, &id, "e", "{}"]);
     assert_refused(&redis.url("b"), &["snapshot"]);
     assert_eq!(health(&first), 200);
 }
@@ -163,7 +143,7 @@ fn a_clock_that_jumps_sends_nobody_away() {
     };
     let crowd = talk(&nodes);
     // What was there before is ignored, but its id counts: the server gives none below it.
-    let (_, bytes) = newest(&redis, LOG_KEY);
+    let (_, bytes) = redis.entry("XREVRANGE", LOG_KEY).expect("there is one");
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let hour_later = now.expect("the clock is set") + Duration::from_secs(3600);
     let id = format!("{}-0", hour_later.as_millis());

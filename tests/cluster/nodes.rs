@@ -11,7 +11,7 @@ use super::cluster::{
     LOG_KEY, enter, event_that, id_of, next_event, node, node_at, say, talk, three_nodes, who,
 };
 use super::crowd::{Crowd, Talker, assert_all_stayed};
-use super::redis::{RedisServer, Reply, free_address};
+use super::redis::{RedisServer, free_address};
 use super::support::{Client, Line, RawClient, ServerProcess, eventually, watchdog};
 
 /// The log time after which the users of a silent node are removed.
@@ -126,18 +126,7 @@ fn a_node_joins_in_the_middle_of_a_flood() {
 
 /// Returns the id of the first or the last entry of a stream.
 fn entry_id(redis: &RedisServer, command: &str) -> Option<(u64, u64)> {
-    let (from, to) = if command == "XRANGE" {
-        ("-", "+")
-    } else {
-        ("+", "-")
-    };
-    let Reply::List(entries) = redis.command(&[command, LOG_KEY, from, to, "COUNT", "1"]) else {
-        return None;
-    };
-    let Some(Reply::List(entry)) = entries.first() else {
-        return None;
-    };
-    let id = entry.first()?.text();
+    let (id, _) = redis.entry(command, LOG_KEY)?;
     let (time, number) = id.split_once('-')?;
     Some((time.parse().ok()?, number.parse().ok()?))
 }

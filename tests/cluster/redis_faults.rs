@@ -74,10 +74,9 @@ fn while_redis_is_away_the_watchdog_is_told_that_the_node_responds() {
     manager
         .set_read_timeout(Some(TIMEOUT))
         .expect("the timeout is not zero");
-    let url = format!("redis://{}?name=a", redis.address);
     let mut command = Command::new(env!("CARGO_BIN_EXE_threadchat"));
     command
-        .args(["--listen", "127.0.0.1:0", "--cluster", &url])
+        .args(["--listen", "127.0.0.1:0", "--cluster", &redis.url("a")])
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "1000000");
     let node = ServerProcess::spawn(command);
@@ -241,23 +240,29 @@ fn the_promotion_of_a_replica_that_lacks_entries_is_noticed() {
     }
 }
 
-#[test]
-fn a_replica_that_has_all_entries_takes_over_unnoticed() {
-    let _watchdog = watchdog(110);
-    let (Some(mut primary), Some(replica)) = (RedisServer::start(), RedisServer::start()) else {
-        return;
-    };
+/// Starts Redis, a replica, and nodes with clients. Returns them when the replica has all entries; the nodes' line is held, so
+/// that no others follow.
+fn chat_with_replica() -> Option<(RedisServer, RedisServer, Line, [ServerProcess; 3], Crowd)> {
+    let (primary, replica) = (RedisServer::start()?, RedisServer::start()?);
     let line = Line::start(primary.address);
     let nodes = ["a", "b", "c"].map(|name| node_at(line.address, name));
     let crowd = talk(&nodes);
     replica.replicate(primary.address);
     crowd.wait_for_messages(100);
-    // Nodes send nothing while the replica receives the rest.
     line.hold();
     eventually("the replica has all entries", || {
         let length = |redis: &RedisServer| redis.number(&["XLEN", LOG_KEY]);
         length(&primary) == length(&replica)
     });
+    Some((primary, replica, line, nodes, crowd))
+}
+
+#[test]
+fn a_replica_that_has_all_entries_takes_over_unnoticed() {
+    let _watchdog = watchdog(110);
+    let Some((mut primary, replica, line, _nodes, crowd)) = chat_with_replica() else {
+        return;
+    };
     primary.kill();
     replica.command(&["REPLICAOF", "NO", "ONE"]);
     line.lead_to(replica.address);
@@ -270,26 +275,13 @@ fn a_replica_that_has_all_entries_takes_over_unnoticed() {
 #[test]
 fn a_replica_and_its_primary_change_places_unnoticed() {
     let _watchdog = watchdog(110);
-    let (Some(primary), Some(replica)) = (RedisServer::start(), RedisServer::start()) else {
+    let Some((primary, replica, line, _nodes, crowd)) = chat_with_replica() else {
         return;
     };
-    let line = Line::start(primary.address);
-    let nodes = ["a", "b", "c"].map(|name| node_at(line.address, name));
-    let crowd = talk(&nodes);
-    replica.replicate(primary.address);
-    crowd.wait_for_messages(100);
-    // Nodes send nothing while the replica receives the rest.
-    line.hold();
-    eventually("the replica has all entries", || {
-        let length = |redis: &RedisServer| redis.number(&["XLEN", LOG_KEY]);
-        length(&primary) == length(&replica)
-    });
     replica.command(&["REPLICAOF", "NO", "ONE"]);
     // The connections of the moment stay open, and lead to a server that cannot be written any more.
     line.lead_to(replica.address);
-    let address = replica.address;
-    let (host, port) = (address.ip().to_string(), address.port().to_string());
-    primary.command(&["REPLICAOF", &host, &port]);
+    primary.replicate(replica.address);
     line.release();
     crowd.wait_for_messages(300);
     assert_all_stayed(crowd);

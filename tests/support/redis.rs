@@ -138,6 +138,28 @@ impl RedisServer {
         read_reply(&mut BufReader::new(socket))
     }
 
+    /// Returns the id and the bytes of a stream's first entry (XRANGE) or last one (XREVRANGE), unless it is empty.
+    pub fn entry(&self, command: &str, key: &str) -> Option<(String, Vec<u8>)> {
+        let (from, to) = if command == "XRANGE" {
+            ("-", "+")
+        } else {
+            ("+", "-")
+        };
+        let Reply::List(entries) = self.command(&[command, key, from, to, "COUNT", "1"]) else {
+            return None;
+        };
+        let Some(Reply::List(entry)) = entries.first() else {
+            return None;
+        };
+        let Reply::List(fields) = &entry[1] else {
+            panic!("no fields: {entry:?}");
+        };
+        let Reply::Bulk(Some(bytes)) = &fields[1] else {
+            panic!("no bytes: {fields:?}");
+        };
+        Some((entry[0].text(), bytes.clone()))
+    }
+
     /// Makes this server a replica, and waits until it has what the other one has.
     pub fn replicate(&self, primary: SocketAddr) {
         let (host, port) = (primary.ip().to_string(), primary.port().to_string());
