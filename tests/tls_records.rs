@@ -11,8 +11,9 @@ use std::time::Duration;
 use rustls::AlertDescription;
 use support::cases::{BINARY, TEXT};
 use support::certificates::Certificates;
+use support::server_process::BASELINE_THREADS;
 use support::tls::{TlsClient, client_config, server_process};
-use support::{TIMEOUT, raw, watchdog};
+use support::{TIMEOUT, eventually, raw, watchdog};
 
 /// Returns a frame of the server.
 fn unmasked(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -147,6 +148,40 @@ fn a_damaged_record_is_answered_with_an_alert() {
         assert!(line.contains("TLS error (cannot decrypt"), "{line}");
         witness.send(&raw::frame(TEXT, b"still here"));
         witness.read_until("still here");
+    }
+}
+
+#[test]
+fn an_alert_waits_for_its_turn() {
+    let _watchdog = watchdog(60);
+    let certificates = Certificates::new();
+    for version in rustls::ALL_VERSIONS {
+        let mut server = server_process(&certificates, &[]);
+        let config = client_config(&certificates, &[version]);
+        let mut sender = TlsClient::join(server.address, &config);
+        let mut client = TlsClient::join(server.address, &config);
+        let without_writer = BASELINE_THREADS + 2;
+        eventually("the handshakes' threads have ended", || {
+            server.threads() == without_writer
+        });
+        // A writer thread begins when the socket takes nothing more.
+        for number in 0.. {
+            let text = format!("{:x>32000} {number}.", "");
+            sender.send(&raw::frame(TEXT, text.as_bytes()));
+            sender.read_until(&format!(" {number}."));
+            if server.threads() > without_writer {
+                break;
+            }
+        }
+        let mut record = client.records(&raw::frame(TEXT, b"damaged"));
+        *record.last_mut().expect("a record has bytes") ^= 1;
+        client.socket.write_all(&record).expect("the server reads");
+        server.wait_for_log("user1 left");
+        let alert = client.read_to_end().map(|end| end.records.len());
+        assert_eq!(
+            alert,
+            Err(rustls::Error::AlertReceived(AlertDescription::BadRecordMac))
+        );
     }
 }
 

@@ -78,9 +78,10 @@ impl DisconnectReason {
     /// client would not read it, and for a client's own Close, which is echoed instead.
     pub(crate) fn close_frame(&self) -> Option<Bytes> {
         let code = match self {
-            DisconnectReason::ProtocolError(_) | DisconnectReason::NonMinimalLength => {
-                CloseCode::Protocol
-            }
+            // TLS discards the Close after its alert, but the connection ends as orderly as with one.
+            DisconnectReason::ProtocolError(_)
+            | DisconnectReason::NonMinimalLength
+            | DisconnectReason::TlsError(_) => CloseCode::Protocol,
             DisconnectReason::InvalidUtf8 => CloseCode::Invalid,
             DisconnectReason::MessageTooBig => CloseCode::Size,
             DisconnectReason::TooManyEmptyFragments => CloseCode::Policy,

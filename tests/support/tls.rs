@@ -177,7 +177,8 @@ impl TlsClient {
         while let [kind, _, _, high, low, after @ ..] = rest {
             let length = usize::from(*high) << 8 | usize::from(*low);
             records.push((*kind, length));
-            rest = &after[length..];
+            // A reset can end the connection within a record.
+            rest = after.get(length..).unwrap_or_default();
         }
         let mut plaintext = Vec::new();
         let mut rest = bytes.as_slice();
