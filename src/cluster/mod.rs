@@ -13,8 +13,8 @@
 //!
 //! | thread | waits for | ends when |
 //! | --- | --- | --- |
-//! | append | events of connections, or 1 s for the heartbeat; the server: 2 s for a reply; room for a batch on its way, or in the inbox | every sender of the queue is dropped, and the last batches have come back, or 2 s have passed, or the server was away for 10 s (2 s at shutdown) |
-//! | read | the next entry: 0.5 s; the server: 2 s for a reply; room in the inbox; pauses after a loss | the append thread ends |
+//! | append | events of connections, or 1 s for the heartbeat; the server: 2 s for a connection, and 2 s for each reply; room for a batch on its way, or in the inbox | every sender of the queue is dropped, and the last batches have come back, or 2 s have passed, or the server was away for 10 s (2 s at shutdown) |
+//! | read | the next entry: 0.5 s; the server: the same; room in the inbox; pauses after a loss | the append thread ends |
 //!
 //! - The dispatcher waits for neither. If the server is away, batches wait in the append thread, events in its queue, and then
 //!   clients in their connections' threads.
