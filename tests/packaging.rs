@@ -155,7 +155,7 @@ config_list_foreach() { for item in $(sed -n "s/^\tlist $2 '\(.*\)'$/\1/p" openw
 procd_open_instance() { :; }
 procd_close_instance() { :; }
 procd_set_param() { [ "$1" != command ] || printf '%s' "$2"; }
-procd_append_param() { shift; printf ' %s' "$@"; }
+procd_append_param() { [ "$1" != command ] || { shift; printf ' %s' "$@"; }; }
 "#;
 
 #[test]
