@@ -153,8 +153,12 @@ impl MessageReader {
                 self.peer_close_code = frame.map(|frame| frame.code.into());
                 Ok(None)
             }
-            // Input from before an abort can still be read, which would take hours at the client's rate.
             Ok(message) => match self.outbound().abort_reason() {
+                // A write found that the client has gone. What it sent before that has arrived, and can still be read. At a
+                // limited rate that would take hours.
+                Some(DisconnectReason::ConnectionLost(_)) if self.rate_limiter.is_none() => {
+                    Ok(Some(message))
+                }
                 Some(reason) => Err(reason),
                 None => Ok(Some(message)),
             },

@@ -177,8 +177,13 @@ impl Connection {
             close_reply,
         }: End,
     ) {
-        // A failed read is only the consequence if the connection was aborted.
-        let reason = self.outbound.abort_reason().unwrap_or(reason);
+        let reason = match self.outbound.abort_reason() {
+            // The client closed before a write failed.
+            Some(DisconnectReason::ConnectionLost(_)) if close_reply.is_some() => reason,
+            // A failed read is only the consequence of an abort.
+            Some(abort_reason) => abort_reason,
+            None => reason,
+        };
         // The client's Close replies to the server's, which has been written: both sides are done.
         let close_handshake_done = close_reply.is_some() && self.outbound.close_sent();
         let close = close_reply.or_else(|| reason.close_frame());
