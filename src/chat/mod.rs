@@ -14,4 +14,5 @@ mod reservations;
 pub(crate) mod room;
 pub(crate) mod rooms;
 mod sessions;
+mod tally;
 mod user_names;

@@ -14,6 +14,7 @@ use super::event::Event;
 #[cfg(feature = "cluster")]
 use super::replicate::{ClusterError, Replicate};
 use super::room::Room;
+use super::tally::Tally;
 use crate::config::{Config, HEALTH_CHECK_TIMEOUT};
 use crate::metrics::ChatMetrics;
 #[cfg(feature = "cluster")]
@@ -35,8 +36,7 @@ struct Registry {
     #[cfg(feature = "cluster")]
     replicate: Option<Box<dyn Replicate>>,
     others: Mutex<Others>,
-    /// What the dispatchers of ended rooms have counted.
-    ended: Arc<Mutex<ChatMetrics>>,
+    tally: Arc<Tally>,
 }
 
 /// The rooms other than `/chat`.
@@ -109,7 +109,7 @@ impl Rooms {
                 ended_cluster: ClusterMetrics::default(),
                 running,
             }),
-            ended: Arc::default(),
+            tally: Arc::default(),
         };
         Ok((Rooms(Arc::new(registry)), Dispatchers { main, others }))
     }
@@ -131,7 +131,8 @@ impl Rooms {
     }
 
     fn others(&self) -> MutexGuard<'_, Others> {
-        lock(&self.0.others)
+        // No panic leaves the rooms incomplete.
+        (self.0.others.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the way for an echo client, which `/chat`'s dispatcher opens and closes.
@@ -186,11 +187,10 @@ impl Rooms {
         let epoch = unix_millis().max(others.last_epoch + 1);
         let capacity = config.room_inbox_capacity();
         let running = others.running.clone();
-        let ended = Arc::clone(&self.0.ended);
-        let at_end = move |metrics: Option<ChatMetrics>| {
-            if let Some(metrics) = metrics {
-                lock(&ended).add(&metrics);
-            }
+        let mut share = self.0.tally.share();
+        let at_end = move |counted: Option<ChatMetrics>| {
+            share.counted = counted;
+            drop(share);
             drop(running);
         };
         let (inbox, _) = start_dispatcher(config, Some(name), epoch, capacity, at_end)
@@ -260,15 +260,16 @@ impl Rooms {
         }
     }
 
-    /// Returns whether all rooms take clients, and their dispatchers respond. Waits as [`ask`](Self::ask) does.
+    /// Returns whether all rooms take clients, and their dispatchers respond. Waits as [`ask`] does.
     pub(crate) fn are_healthy(&self) -> bool {
         let are_open = self.entrances(&self.others()).all(Entrance::is_open);
         are_open && self.respond()
     }
 
-    /// Returns whether the dispatchers of all rooms process their inboxes. Waits as [`ask`](Self::ask) does.
+    /// Returns whether the dispatchers of all rooms process their inboxes. Waits as [`ask`] does.
     pub(crate) fn respond(&self) -> bool {
-        self.ask().is_some()
+        let inboxes = self.inboxes(&self.others());
+        ask(&inboxes).is_some()
     }
 
     /// Returns what the logs of all rooms, and of those that have ended, have brought, if rooms have logs.
@@ -284,30 +285,46 @@ impl Rooms {
         Some(sum)
     }
 
-    /// Returns the number of rooms, and what their dispatchers and those of ended rooms have counted. Waits as
-    /// [`ask`](Self::ask) does. Returns `None` if a dispatcher does not reply.
+    /// Returns the number of rooms, and what their dispatchers and those of ended rooms have counted. Waits up to
+    /// [`HEALTH_CHECK_TIMEOUT`] for rooms that are about to end, then as [`ask`] does. Returns `None` if a dispatcher does not
+    /// reply.
     pub(crate) fn metrics(&self) -> Option<(usize, ChatMetrics)> {
-        let reports = self.ask()?;
-        let mut sum = lock(&self.0.ended).clone();
+        let (inboxes, mut sum) = self.inboxes_and_sum();
+        let reports = ask(&inboxes)?;
         reports.iter().flatten().for_each(|report| sum.add(report));
         Some((reports.len(), sum))
     }
 
-    /// Asks every dispatcher and returns the replies. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inboxes, and again
-    /// for the replies. Returns `None` if one is missing.
-    fn ask(&self) -> Option<Vec<Option<ChatMetrics>>> {
-        let inboxes = self.inboxes(&self.others());
-        let (reply, replies) = bounded(inboxes.len());
+    /// Returns the inboxes of all rooms, and the sum of ended rooms. Each room is in one of both: a dispatcher does not end
+    /// while its inbox is held, and one that was left already is waited for.
+    fn inboxes_and_sum(&self) -> (Vec<Sender<Event>>, ChatMetrics) {
         let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
-        for inbox in &inboxes {
-            inbox
-                .send_deadline(Event::Report(reply.clone()), deadline)
-                .ok()?;
+        loop {
+            let others = self.others();
+            let state = self.0.tally.state();
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if state.running <= others.rooms.len() || remaining.is_zero() {
+                return (self.inboxes(&others), state.sum.clone());
+            }
+            drop(others);
+            self.0.tally.wait(state, remaining);
         }
-        let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
-        let reply = |_| replies.recv_deadline(deadline).ok();
-        inboxes.iter().map(reply).collect()
     }
+}
+
+/// Asks dispatchers and returns the replies. Waits up to [`HEALTH_CHECK_TIMEOUT`] for room in the inboxes, and again for the
+/// replies. Returns `None` if one is missing.
+fn ask(inboxes: &[Sender<Event>]) -> Option<Vec<Option<ChatMetrics>>> {
+    let (reply, replies) = bounded(inboxes.len());
+    let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
+    for inbox in inboxes {
+        inbox
+            .send_deadline(Event::Report(reply.clone()), deadline)
+            .ok()?;
+    }
+    let deadline = Instant::now() + HEALTH_CHECK_TIMEOUT;
+    let reply = |_| replies.recv_deadline(deadline).ok();
+    inboxes.iter().map(reply).collect()
 }
 
 impl WeakRooms {
@@ -337,11 +354,6 @@ impl Dispatchers {
     }
 }
 
-/// Locks a value that no panic leaves incomplete.
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Starts the dispatcher of a room. Calls `at_end` with what it has counted when it ends, and drops it even after a panic.
 fn start_dispatcher(
     config: &Config,
@@ -357,4 +369,26 @@ fn start_dispatcher(
         .name("dispatcher".into())
         .spawn(move || at_end(dispatcher::run(&inbox, room, &config)))?;
     Ok((sender, thread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_miss_no_room_that_ends() {
+        let (rooms, _dispatchers) = Rooms::start(Config::default(), ()).expect("a thread");
+        let lobby: RoomName = "lobby".parse().expect("a valid name");
+        for _ in 0..500 {
+            let visit = rooms.enter(Some(&lobby)).expect("there is room for it");
+            let (inboxes, _) = rooms.inboxes_and_sum();
+            assert_eq!(inboxes.len(), 2);
+            drop(inboxes);
+            drop(visit);
+            let (inboxes, _) = rooms.inboxes_and_sum();
+            assert_eq!(inboxes.len(), 1);
+            // What its dispatcher has counted is in the sum.
+            assert_eq!(rooms.0.tally.state().running, 0);
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! | thread | number | waits for | ends when |
 //! | --- | --- | --- | --- |
 //! | acceptor | one per address of `--listen`; the first is the caller of [`Server::run`] | the next client; during shutdown, the first one: room in each inbox, 1 s for pending handshakes, then the dispatchers | the server shuts down |
-//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatchers: 4 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
+//! | handshake | one per pending request | its client: 10 s for the head, 4 s to accept the response and close; for `/health` the dispatchers: 4 s, for `/metrics` before that those of rooms without clients: 2 s; then 10 ms for the next client | the response is sent, or the connection's thread started, and no further client came |
 //! | connection | one per WebSocket | bytes from its client, for at most the ping period or the time until its rate permits the next message; room in the inbox; for an echo client also its output; at the end 5 s for the client to accept the Close and 2 s to close | the client has disconnected |
 //! | dispatcher | one for `/chat`, and one for each other room that has clients | its inbox | all senders of the inbox are dropped: its clients', and the registry's after the last client's visit |
 //! | flush | with `--writers N`: up to N − 1 for each batch, with at least 500 clients for each thread | nothing | its part of the batch is sent; the dispatcher waits for that |
@@ -21,7 +21,8 @@
 //! - A room has at most one dispatcher that takes clients. The registry's lock is taken when a client comes or goes, never
 //!   for a message, and is held for no longer than the start of a thread. A client that finds no entry starts a dispatcher
 //!   with an inbox of its own; the one before it may still process its last events, and has no clients any more
-//!   (`tests/rooms.rs`).
+//!   (`tests/rooms.rs`). The lock of the tally is taken when a dispatcher starts or ends, and for `/metrics`, whose thread
+//!   waits for dispatchers that have no clients: nothing keeps these (`metrics_miss_no_room_that_ends`).
 //! - The dispatcher never waits for a client, so a stalled or slow one delays no other (`tests/stalled_clients.rs`,
 //!   `tests/slow_consumer.rs`).
 //! - The inbox is bounded. A flooding client blocks its own thread, and then its TCP window fills
