@@ -64,11 +64,21 @@ impl LogWriter {
         Output(self.sender.clone())
     }
 
+    /// Returns the line that stands for dropped ones.
+    fn note(&self) -> Option<Vec<u8>> {
+        let note = || format!("[{} log lines were dropped here]\n", self.dropped).into_bytes();
+        (self.dropped > 0).then(note)
+    }
+
+    fn send(&self, entry: Entry) -> io::Result<()> {
+        let sent = self.sender.send_timeout(entry, FLUSH_TIMEOUT);
+        sent.map_err(|_| io::ErrorKind::TimedOut.into())
+    }
+
     fn finish_line(&mut self) {
         let mut line = std::mem::take(&mut self.line);
-        if self.dropped > 0 {
-            let note = format!("[{} log lines were dropped here]\n", self.dropped);
-            line.splice(0..0, note.into_bytes());
+        if let Some(note) = self.note() {
+            line.splice(0..0, note);
         }
         match self.sender.try_send(Entry::Line(line)) {
             Ok(()) => self.dropped = 0,
@@ -87,16 +97,18 @@ impl Write for LogWriter {
         Ok(part.len())
     }
 
-    /// Waits until every earlier line is written.
+    /// Waits until every earlier line is written, and how many were dropped.
     ///
     /// # Errors
     ///
-    /// `TimedOut`: it took more than two seconds.
+    /// `TimedOut`: it took more than three seconds.
     fn flush(&mut self) -> io::Result<()> {
+        if let Some(note) = self.note() {
+            self.send(Entry::Line(note))?;
+            self.dropped = 0;
+        }
         let (done, written) = bounded(1);
-        self.sender
-            .send_timeout(Entry::Flush(done), FLUSH_TIMEOUT)
-            .map_err(|_| io::ErrorKind::TimedOut)?;
+        self.send(Entry::Flush(done))?;
         written
             .recv_timeout(FLUSH_TIMEOUT)
             .map_err(|_| io::ErrorKind::TimedOut)?;
@@ -151,8 +163,8 @@ mod tests {
         // One line is being written, and the queue is full.
         const KEPT: usize = 1 + QUEUE_CAPACITY;
         let (begun, first_write) = bounded(1);
-        let (opening, open) = bounded(KEPT + 1);
-        let (out, written) = bounded(KEPT + 1);
+        let (opening, open) = bounded(KEPT + 2);
+        let (out, written) = bounded(KEPT + 2);
         let mut writer = LogWriter::start(Gate { begun, open, out }).expect("a thread");
         for number in 0..KEPT + DROPPED {
             write!(writer, "line {number} ").expect("never waits");
@@ -162,7 +174,7 @@ mod tests {
             }
         }
         assert!(writer.flush().is_err(), "nothing can be written yet");
-        for _ in 0..KEPT + 1 {
+        for _ in 0..KEPT + 2 {
             opening.send(()).expect("the gate is open");
         }
         writer.flush().expect("everything can be written");
@@ -170,7 +182,7 @@ mod tests {
         writer.flush().expect("everything can be written");
         drop(writer);
         let expected = (0..KEPT).map(|number| format!("line {number} ends\n"));
-        let last = format!("[{DROPPED} log lines were dropped here]\nlast\n");
-        assert!(written.iter().eq(expected.chain([last])));
+        let note = format!("[{DROPPED} log lines were dropped here]\n");
+        assert!(written.iter().eq(expected.chain([note, "last\n".into()])));
     }
 }
