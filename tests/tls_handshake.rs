@@ -133,7 +133,7 @@ fn fetch(server: &ServerProcess, request: &str) -> String {
 fn http_without_tls_is_redirected() {
     let _watchdog = watchdog(60);
     let certificates = Certificates::new();
-    let mut server = server_process(&certificates, &LOG);
+    let mut server = server_process(&certificates, &[LOG[0], LOG[1], "--metrics"]);
     let response = fetch(&server, "GET /a?b HTTP/1.1\r\nHost: chat.home:8443\r\n\r\n");
     assert!(response.starts_with("HTTP/1.1 308 "), "{response}");
     assert!(
@@ -150,6 +150,10 @@ fn http_without_tls_is_redirected() {
         assert!(response.contains("https:// or wss://"), "{response}");
     }
     server.wait_for_log("HTTP without TLS");
+    let config = client_config(&certificates, rustls::ALL_VERSIONS);
+    let mut client = TlsClient::connect(server.address, &config);
+    client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.read_until("threadchat_rejected_requests_total{status=\"400\"} 2");
 }
 
 #[test]

@@ -259,7 +259,9 @@ fn handle_handshake(handshake: &PendingHandshake, shared: &Arc<Shared>) {
     let mut peer = stream.peer();
     let deadline = Instant::now() + HEADER_READ_TIMEOUT;
     #[cfg(feature = "tls")]
-    if !tls_handshake::accept(stream, deadline, &shared.refusals) {
+    let respond = |plain: &_, response: &_| shared.respond(plain, response);
+    #[cfg(feature = "tls")]
+    if !tls_handshake::accept(stream, deadline, &shared.refusals, respond) {
         return;
     }
     let response = match read_head(stream, deadline) {

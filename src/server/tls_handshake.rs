@@ -12,8 +12,14 @@ use crate::net::Stream;
 const HANDSHAKE: u8 = 0x16;
 
 /// Completes the handshake of a client with TLS, and does nothing without TLS. Waits for the client until the deadline. A
-/// client that sends HTTP without TLS gets a response that says where to go. Returns whether a request can follow.
-pub(super) fn accept(stream: &Stream, deadline: Instant, refusals: &RefusalLog) -> bool {
+/// client that sends HTTP without TLS gets a response that says where to go, by `respond`. Returns whether a request can
+/// follow.
+pub(super) fn accept(
+    stream: &Stream,
+    deadline: Instant,
+    refusals: &RefusalLog,
+    respond: impl FnOnce(&Stream, &HttpResponse),
+) -> bool {
     if !stream.is_encrypted() {
         return true;
     }
@@ -24,7 +30,9 @@ pub(super) fn accept(stream: &Stream, deadline: Instant, refusals: &RefusalLog) 
             Err(error) => Refusal::TlsHandshake(explain(&error)),
         },
         Ok(Some(_)) => {
-            redirect(stream, deadline);
+            if let Ok(plain) = stream.try_clone_plain() {
+                respond(&plain, &response_without_tls(&plain, deadline));
+            }
             Refusal::PlainOnTlsPort
         }
         // Browsers connect in advance and disconnect if they need no connection.
@@ -45,14 +53,9 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-/// Answers HTTP without TLS.
-fn redirect(stream: &Stream, deadline: Instant) {
-    let Ok(plain) = stream.try_clone_plain() else {
-        return;
-    };
-    if let Ok((request, _)) = read_head(&plain, deadline) {
-        HttpResponse::https_required(&request).send(&plain);
-    } else {
-        HttpResponse::not_tls().send(&plain);
+fn response_without_tls(plain: &Stream, deadline: Instant) -> HttpResponse {
+    match read_head(plain, deadline) {
+        Ok((request, _)) => HttpResponse::https_required(&request),
+        Err(_) => HttpResponse::not_tls(),
     }
 }
