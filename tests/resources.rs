@@ -154,3 +154,30 @@ fn exhausted_threads_refuse_new_clients() {
     });
     wait_until_one_user_remains(&server);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_log_warns_if_clients_can_take_more_mappings_than_allowed() {
+    let _watchdog = watchdog(60);
+    let server = ServerProcess::start(&[]);
+    // The address is in use, so the program ends after what it has checked before.
+    let warns = |max_connections: usize| {
+        let mut command = Command::new(SERVER);
+        command.args(["--listen", &server.address.to_string()]);
+        command.args(["--max-connections", &max_connections.to_string()]);
+        let output = command.output().expect("the server can be started");
+        String::from_utf8_lossy(&output.stderr).contains("memory mappings are allowed")
+    };
+    let allowed = fs::read_to_string("/proc/sys/vm/max_map_count").expect("Linux has this file");
+    let allowed: usize = allowed.trim().parse().expect("a number");
+    assert!(!warns(allowed / 12) && warns(allowed / 12 + 1));
+    // A third of the twelve is the connection's thread.
+    let mappings = || {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", server.id()));
+        maps.expect("the server runs").lines().count()
+    };
+    let before = mappings();
+    let clients: Vec<Client> = (0..40).map(|_| Client::join(server.address)).collect();
+    let each = (mappings() - before) / clients.len();
+    assert_eq!(each, 4);
+}

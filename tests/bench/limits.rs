@@ -9,8 +9,8 @@ use crate::process;
 /// Open files, processes or threads reserved for the server, the benchmark and the rest of the machine.
 const RESERVED: u64 = 200;
 
-/// Memory mappings of a thread: its stack and the guard page.
-const MAPPINGS_PER_THREAD: u64 = 2;
+/// Memory mappings of a thread: its stack and that of its signal handlers, each with a guard page.
+const MAPPINGS_PER_THREAD: u64 = 4;
 
 /// Memory per client in KiB, estimated generously: both ends of a connection with the kernel's buffers, and a thread.
 const KIB_PER_CLIENT: u64 = 100;

@@ -6,6 +6,8 @@ mod cli;
 mod help;
 #[cfg(unix)]
 mod journal;
+#[cfg(unix)]
+mod limits;
 mod log_writer;
 #[cfg(unix)]
 mod signals;
@@ -32,10 +34,6 @@ use crate::log_writer::{LogWriter, Output};
 
 /// The exit code for an invalid command line.
 const EXIT_USAGE: u8 = 2;
-
-/// Descriptors for other uses than clients: the listener, the log, and clients that are being rejected.
-#[cfg(unix)]
-const RESERVED_FDS: u64 = 128;
 
 fn main() -> ExitCode {
     let result = match CliAction::parse(std::env::args_os().skip(1)) {
@@ -82,7 +80,10 @@ fn run(config: Config, log: &LogConfig) -> Result<()> {
     let listeners = Vec::new();
     let log_output = init_logging(log)?;
     log_panics();
-    raise_nofile_limit(config.max_connections);
+    #[cfg(unix)]
+    limits::raise_nofile(config.max_connections);
+    #[cfg(target_os = "linux")]
+    limits::check_mappings(config.max_connections);
     let path = log.file.clone();
     let result = serve(config, listeners, move || {
         if let Some(path) = &path {
@@ -208,33 +209,4 @@ fn log_panics() {
         let name = thread::current().name().unwrap_or("unnamed").to_owned();
         log::error!("internal error in a {name} thread: {:?}", info.to_string());
     }));
-}
-
-/// Raises the limit of open files for this number of connections, as far as the system allows it: one for each WebSocket,
-/// one for each pending request, and [`RESERVED_FDS`].
-fn raise_nofile_limit(max_connections: usize) {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let connections = max_connections as u64;
-        let requested = connections.saturating_mul(2).saturating_add(RESERVED_FDS);
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        let granted = maximum.map_or(requested, |maximum| maximum.min(requested));
-        if current.is_some_and(|current| current < granted)
-            && let Err(error) = setrlimit(
-                Resource::Nofile,
-                Rlimit {
-                    current: Some(granted),
-                    maximum,
-                },
-            )
-        {
-            log::warn!("cannot raise the limit of open files: {error}");
-        }
-        if granted < connections.saturating_add(RESERVED_FDS) {
-            log::warn!(
-                "{granted} open files are allowed (ulimit -n): too few for --max-connections {max_connections}"
-            );
-        }
-    }
 }
