@@ -15,13 +15,18 @@ use support::cases::{CLOSE, PING, TEXT};
 use support::certificates::Certificates;
 use support::tls::{TlsClient, Tunnel, TunneledServer, client_config, server_process};
 use support::{Client, config, eventually, raw, watchdog};
+use threadchat::Config;
 
 #[test]
 fn many_senders_make_one_order() {
     const CLIENTS: usize = 8;
     const MESSAGES: usize = 300;
     let _watchdog = watchdog(120);
-    let server = TunneledServer::start(config());
+    // A client receives eight messages for each that it sends and reads.
+    let server = TunneledServer::start(Config {
+        max_backlog: Some(64 << 20),
+        ..config()
+    });
     let clients: Vec<Client> = (0..CLIENTS).map(|_| Client::join(server.address)).collect();
     let threads: Vec<_> = clients
         .into_iter()
