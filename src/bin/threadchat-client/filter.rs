@@ -12,8 +12,9 @@ use crate::Result;
 use crate::cli::ServerUrl;
 use crate::connection::{CommandSender, Connection, Disconnected};
 use crate::input::{self, Input};
+use crate::own_name::OwnName;
 use crate::place::Place;
-use crate::render::{self, OwnName};
+use crate::render;
 
 /// Longest input line in bytes, so that input without line breaks does not exhaust the memory. Servers accept far less.
 const MAX_LINE: u64 = 1 << 20;

@@ -4,6 +4,7 @@
 //! - [`connect`]: the socket, with TLS or without
 //! - `tls`: the server's certificate, and what is wrong with it
 //! - [`connection`]: one WebSocket connection and its writer thread
+//! - [`own_name`]: the name of this client's user
 //! - [`place`]: what was received before a connection was lost
 //! - [`input`]: typed lines as commands
 //! - [`names`], [`completion`]: the users' names, and Tab
@@ -26,6 +27,7 @@ mod editor;
 mod filter;
 mod input;
 mod names;
+mod own_name;
 mod place;
 mod printer;
 mod render;

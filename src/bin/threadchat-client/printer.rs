@@ -11,6 +11,7 @@ use rustyline::ExternalPrinter;
 use threadchat::protocol::ServerEvent;
 
 use crate::clock;
+use crate::own_name::OwnName;
 use crate::render::{self, Renderer};
 
 /// Capacity of the queue to the printer thread, in items. Each print redraws the edited line, so the thread prints all
@@ -65,7 +66,7 @@ impl MessagePrinter {
 
     /// Prints an event above the line being edited. Blocks while the terminal is slower than the server. The event loop then
     /// stops reading, so the server queues events for this client, up to its limit.
-    pub fn print(&self, event: &ServerEvent<'_>, own_name: &str) -> Result<(), TerminalClosed> {
+    pub fn print(&self, event: &ServerEvent<'_>, own_name: &OwnName) -> Result<(), TerminalClosed> {
         let time = match event {
             ServerEvent::Message { time, .. } | ServerEvent::Action { time, .. } if *time > 0 => {
                 *time
@@ -99,7 +100,9 @@ impl MessagePrinter {
     /// Prints an event while no line is being edited. Only the editing thread calls this. It must not wait for the
     /// printer thread, which can be waiting for the next prompt.
     pub fn print_inline(&self, event: &ServerEvent<'_>) -> io::Result<()> {
-        let lines = self.renderer.lines(event, "", clock::now());
+        let lines = self
+            .renderer
+            .lines(event, &OwnName::default(), clock::now());
         io::stdout().write_all(wrap(&lines).as_bytes())
     }
 

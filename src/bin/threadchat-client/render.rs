@@ -2,33 +2,11 @@
 
 use threadchat::protocol::ServerEvent;
 use threadchat::protocol::plain;
-use threadchat::text::{fold_name, sanitize};
+use threadchat::text::sanitize;
 use unicode_width::UnicodeWidthChar;
 
 use crate::clock::Clock;
-
-/// The name that the server gave this client.
-#[derive(Default)]
-pub struct OwnName {
-    pub name: String,
-}
-
-impl OwnName {
-    /// Takes a new name from the event, and marks a whisper that this client sent.
-    pub fn update(&mut self, event: &mut ServerEvent<'_>) {
-        match event {
-            ServerEvent::Welcome { name, .. } => self.name = name.to_string(),
-            ServerEvent::Renamed { from, to } if *from == self.name => self.name = to.to_string(),
-            ServerEvent::Whisper {
-                from,
-                to,
-                to_sender,
-                ..
-            } => *to_sender = *from == self.name && from != to,
-            _ => {}
-        }
-    }
-}
+use crate::own_name::OwnName;
 
 /// Returns the event's lines in the plain-text dialect, sanitized, because a hostile server could otherwise control the
 /// terminal.
@@ -66,7 +44,7 @@ impl Renderer {
 
     /// Returns the event's lines, each with its line break. Unlike the plain-text dialect, they announce joins and leaves.
     /// Answers to a command have no time.
-    pub fn lines(&self, event: &ServerEvent<'_>, own_name: &str, time: u64) -> String {
+    pub fn lines(&self, event: &ServerEvent<'_>, own_name: &OwnName, time: u64) -> String {
         let mut text = String::new();
         match event {
             ServerEvent::Welcome { name, users, .. } => {
@@ -121,10 +99,10 @@ impl Renderer {
         }
     }
 
-    fn line(&self, event: &ServerEvent<'_>, line: &str, own_name: &str) -> String {
+    fn line(&self, event: &ServerEvent<'_>, line: &str, own_name: &OwnName) -> String {
         match event {
             ServerEvent::Message { from, text, .. } | ServerEvent::Action { from, text, .. }
-                if from != own_name && mentions(text, own_name) =>
+                if *from != own_name.name && own_name.is_mentioned(text) =>
             {
                 self.paint(BOLD_CYAN, line, "")
             }
@@ -145,20 +123,6 @@ impl Renderer {
             format!("{painted}{rest}\n")
         }
     }
-}
-
-/// Returns true if the name is a word of the text, in any spelling.
-fn mentions(text: &str, name: &str) -> bool {
-    // Marks have no width.
-    let is_mark = |c: char| c.width() == Some(0);
-    let is_part_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || is_mark(c);
-    let (text, name) = (fold_name(text), fold_name(name));
-    !name.is_empty()
-        && text.match_indices(&name).any(|(at, _)| {
-            let (before, rest) = text.split_at(at);
-            let after = &rest[name.len()..];
-            !before.ends_with(is_part_of_name) && !after.starts_with(is_part_of_name)
-        })
 }
 
 /// The indent of a continuation line. Without it, the end of a wrapped text could look like a line of its own.
@@ -211,6 +175,12 @@ mod tests {
     fn renderer(colours: bool) -> Renderer {
         let clock = Some(Clock::from_env());
         Renderer { colours, clock }
+    }
+
+    fn own_name(name: &str) -> OwnName {
+        let mut own_name = OwnName::default();
+        own_name.name = name.to_owned();
+        own_name
     }
 
     /// Returns one event of every type, with this text in every text field.
@@ -269,7 +239,7 @@ mod tests {
     fn lines_never_control_the_terminal() {
         let renderer = renderer(false);
         for event in every_event(HOSTILE) {
-            let lines = renderer.lines(&event, "me", 0);
+            let lines = renderer.lines(&event, &own_name("me"), 0);
             assert!(!lines.is_empty(), "{event:?}");
             for line in lines.lines().map(str::to_owned).chain(plain_lines(&event)) {
                 assert!(
@@ -286,10 +256,10 @@ mod tests {
         // Users with the second name are mentioned.
         for (event, own_name) in events
             .iter()
-            .flat_map(|event| [(event, "al"), (event, "me")])
+            .flat_map(|event| [(event, own_name("al")), (event, own_name("me"))])
         {
             let [plain, coloured] =
-                [false, true].map(|colours| renderer(colours).lines(event, own_name, 0));
+                [false, true].map(|colours| renderer(colours).lines(event, &own_name, 0));
             assert_ne!(plain, coloured);
             let mut bare = coloured.replace("\x1b[0m", "");
             for colour in [BOLD, FAINT, YELLOW, MAGENTA, BOLD_CYAN] {
@@ -297,54 +267,6 @@ mod tests {
             }
             assert_eq!(bare, plain);
         }
-    }
-
-    #[test]
-    fn mention_is_the_name_as_a_word() {
-        for text in ["al", "hi AL!", "@al: x", "x,al", "alx al", "(al)"] {
-            assert!(mentions(text, "al"), "{text}");
-        }
-        for text in ["", "also", "real", "al-x", "al_", "al2", "user"] {
-            assert!(!mentions(text, "al"), "{text}");
-        }
-        assert!(mentions("日本 Ü", "ü") && !mentions("Üb", "ü"));
-        assert!(!mentions("nobody has a name", ""));
-        assert!(mentions("שלום דוד!", "דוד") && !mentions("נר\u{5b9}", "נר"));
-        #[cfg(feature = "unicode-names")]
-        assert!(mentions("hi JU\u{308}RGEN", "Jürgen") && !mentions("Ju\u{308}r", "Ju"));
-    }
-
-    #[test]
-    fn own_name_follows_renames_and_marks_own_whispers() {
-        let mut own_name = OwnName::default();
-        let mut receive = |event: ServerEvent<'static>| {
-            let mut event = event;
-            own_name.update(&mut event);
-            (own_name.name.clone(), plain_lines(&event))
-        };
-        let whisper = |from: &'static str, to: &'static str| ServerEvent::Whisper {
-            from: from.into(),
-            to: to.into(),
-            text: "x".into(),
-            to_sender: false,
-        };
-        let renamed = |from: &'static str, to: &'static str| ServerEvent::Renamed {
-            from: from.into(),
-            to: to.into(),
-        };
-        receive(ServerEvent::Welcome {
-            name: "user0".into(),
-            users: 1,
-            room: "".into(),
-            epoch: 1,
-            last: 0,
-            gap: false,
-        });
-        assert_eq!(receive(renamed("user1", "bob")).0, "user0");
-        assert_eq!(receive(renamed("user0", "al")).0, "al");
-        assert_eq!(receive(whisper("al", "bob")).1, ["[you whisper to bob]: x"]);
-        assert_eq!(receive(whisper("bob", "al")).1, ["[bob whispers]: x"]);
-        assert_eq!(receive(whisper("al", "al")).1, ["[al whispers]: x"]);
     }
 
     #[test]

@@ -16,9 +16,10 @@ use crate::cli::ServerUrl;
 use crate::connection::{CLOSE_TIMEOUT, CommandSender, Connection, Disconnected, SendError};
 use crate::editor::{self, EditorHelper, LineEditor, SharedNames};
 use crate::input::{self, Input};
+use crate::own_name::OwnName;
 use crate::place::Place;
 use crate::printer::{MessagePrinter, Printer, TerminalClosed};
-use crate::render::{OwnName, Renderer};
+use crate::render::Renderer;
 
 /// Delay before the first attempt to reconnect. Each further attempt doubles the delay.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
@@ -101,8 +102,7 @@ impl Terminal {
             shared: Arc::clone(&shared),
             printer: printer.clone(),
             url,
-            requested_name: name,
-            own_name: OwnName::default(),
+            own_name: OwnName::new(name),
             place: Place::default(),
             names,
             awaits_names: false,
@@ -193,8 +193,6 @@ struct EventLoop {
     shared: Arc<Shared>,
     printer: MessagePrinter,
     url: ServerUrl,
-    /// The name to request when reconnecting: that of `--name`, then the last one to which the user was renamed.
-    requested_name: Option<String>,
     own_name: OwnName,
     place: Place,
     names: SharedNames,
@@ -257,16 +255,11 @@ impl EventLoop {
             if self.learn_names(&event, connection) {
                 continue;
             }
-            let previous_name = self.own_name.name.clone();
+            self.regain_name(&event, connection);
             self.own_name.update(&mut event);
-            let own_rename =
-                matches!(event, ServerEvent::Renamed { .. }) && self.own_name.name != previous_name;
-            if own_rename {
-                self.requested_name = Some(self.own_name.name.clone());
-            }
             let is_typed = self.place.update(&event, &self.own_name.name);
             if !is_typed {
-                self.printer.print(&event, &self.own_name.name)?;
+                self.printer.print(&event, &self.own_name)?;
             }
             if let Some(notice) = self.place.take_notice() {
                 self.printer.notice(&notice)?;
@@ -277,7 +270,7 @@ impl EventLoop {
                 ServerEvent::Message { .. } if is_typed && !self.place.is_replaying() => {
                     state.unconfirmed = state.unconfirmed.saturating_sub(1)
                 }
-                ServerEvent::Renamed { .. } if !own_rename => {}
+                ServerEvent::Renamed { to, .. } if *to != self.own_name.name => {}
                 ServerEvent::Welcome { .. }
                 | ServerEvent::Renamed { .. }
                 | ServerEvent::Error { .. } => {
@@ -308,6 +301,17 @@ impl EventLoop {
         }
     }
 
+    /// Requests the lost name when it becomes available. Another user can be faster; the server then refuses the request.
+    fn regain_name(&self, event: &ServerEvent<'_>, connection: &Connection) {
+        if let Some(name) = self.own_name.lost_and_freed_by(event) {
+            let rename = ClientCommand::Rename { name: name.into() };
+            // The event loop waits for no server that reads slowly.
+            let _ = connection
+                .command_sender()
+                .send(&rename, Some(Duration::ZERO));
+        }
+    }
+
     /// Tries to connect, with increasing delays, until it succeeds.
     fn reconnect(
         &mut self,
@@ -318,7 +322,7 @@ impl EventLoop {
             // Leaving ends the process, so this thread need not wake up for it.
             thread::sleep(*backoff);
             *backoff = (*backoff * 2).min(MAX_BACKOFF);
-            match Connection::open(&self.url, self.requested_name.as_deref(), &self.place) {
+            match Connection::open(&self.url, self.own_name.requested(), &self.place) {
                 Ok(connection) => {
                     self.shared.state().command_sender = Some(connection.command_sender());
                     self.printer.notice("Reconnected.")?;
