@@ -128,3 +128,29 @@ fn a_server_that_was_started_anew_is_a_gap() {
     terminal.wait_for("may be missing");
     terminal.wait_for("said meanwhile");
 }
+
+#[test]
+fn a_gap_is_reported_once() {
+    let _watchdog = watchdog(60);
+    let server = TestServer::start();
+    let line = Line::start(server.address);
+    let mut terminal = Terminal::start(&["--no-time", "--name", "ann", &url(line.address)]);
+    terminal.wait_for("ann> ");
+    let mut bob = server.client();
+    bob.send_text("received");
+    terminal.wait_for("received");
+    line.hold();
+    line.cut();
+    bob.recv_text();
+    bob.send_text("missed");
+    bob.recv_text();
+    line.release();
+    terminal.wait_for("Messages sent meanwhile may be missing.");
+    terminal.type_in("/who\r");
+    terminal.wait_for("* 2 users here");
+    line.cut();
+    terminal.wait_for("Reconnected.");
+    bob.send_text("the end");
+    terminal.wait_for("the end");
+    assert_eq!(terminal.output().matches("may be missing").count(), 1);
+}

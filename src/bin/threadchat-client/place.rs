@@ -35,6 +35,11 @@ impl Place {
         }
     }
 
+    /// Ends the replay. The server does not keep all texts, so fewer can have arrived than their ids tell.
+    pub fn catch_up(&mut self) {
+        self.received = self.received.max(self.replay_end);
+    }
+
     /// Returns whether the texts of the moment were sent before the connection was opened.
     pub fn is_replaying(&self) -> bool {
         self.received <= self.replay_end && self.replay_end > 0
@@ -201,6 +206,19 @@ mod tests {
             place.take_notice(),
             Some("Your last message did not arrive.".into())
         );
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_once() {
+        let mut place = disconnected(0);
+        place.update(&welcome(9, 8, true), "ann");
+        // Until the replay has ended, the texts that the server keeps can still be missed.
+        assert_eq!(place.query(), Some("since=5&epoch=9".into()));
+        place.catch_up();
+        assert_eq!(place.query(), Some("since=8&epoch=9".into()));
+        place.update(&message("bob", 9), "ann");
+        place.catch_up();
+        assert_eq!(place.query(), Some("since=9&epoch=9".into()));
     }
 
     #[test]

@@ -286,7 +286,8 @@ impl EventLoop {
         }
     }
 
-    /// Keeps the names up to date, and asks for those of the users who joined before. Returns true for the answer.
+    /// Keeps the names up to date, and asks for those of the users who joined before. Returns true for the answer,
+    /// before which the replay has ended.
     fn learn_names(&mut self, event: &ServerEvent<'_>, connection: &Connection) -> bool {
         self.names.lock().update(event);
         match event {
@@ -296,7 +297,10 @@ impl EventLoop {
                 self.awaits_names = sent.is_ok();
                 false
             }
-            ServerEvent::Who { .. } => std::mem::take(&mut self.awaits_names),
+            ServerEvent::Who { .. } => {
+                self.place.catch_up();
+                std::mem::take(&mut self.awaits_names)
+            }
             _ => false,
         }
     }
