@@ -10,7 +10,7 @@ mod support;
 mod terminal;
 
 use filter::{Filter, url};
-use support::{SecretFile, TestServer, config, watchdog};
+use support::{Line, SecretFile, TestServer, config, watchdog};
 use terminal::Terminal;
 use threadchat::{Config, Secret};
 
@@ -115,4 +115,20 @@ fn a_reconnect_takes_the_secret_that_the_file_has_now() {
     terminal.wait_for("Still disconnected: the server refused the secret in ");
     file.write("changed-meanwhile\n");
     terminal.wait_for("Reconnected.");
+}
+
+#[test]
+fn a_reconnect_takes_the_last_secret_if_the_file_has_none_any_more() {
+    let _watchdog = watchdog(60);
+    let server = server(SECRET);
+    let line = Line::start(server.address);
+    let file = SecretFile::new(&format!("{SECRET}\n"));
+    let mut terminal = Terminal::start(&["--secret-file", file.path(), &url(line.address)]);
+    terminal.wait_for("user0> ");
+    // As a pipe is after it was read.
+    file.write("");
+    line.cut();
+    terminal.wait_for("Disconnected");
+    terminal.wait_for("You are user1.");
+    assert!(!terminal.output().contains("Still disconnected"));
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 #[cfg(feature = "tls")]
 use std::time::Instant;
@@ -135,20 +135,33 @@ impl ConnectError {
     }
 }
 
-/// Returns the header that brings the secret (RFC 6750, section 2.1), if there is one.
-pub fn authorization(url: &ServerUrl) -> Result<Option<HeaderValue>, ConnectError> {
+/// Returns the header that brings the secret (RFC 6750, section 2.1), if there is one. If the file has none any more, this
+/// is the `last` one: a pipe gives it once.
+pub fn authorization(
+    url: &ServerUrl,
+    last: &mut Option<HeaderValue>,
+) -> Result<Option<HeaderValue>, ConnectError> {
     let Some(file) = &url.secret_file else {
         return Ok(None);
     };
-    let secret = Secret::File(file.clone())
+    match read_authorization(file) {
+        Ok(value) => *last = Some(value),
+        Err(_) if last.is_some() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(last.clone())
+}
+
+fn read_authorization(file: &Path) -> Result<HeaderValue, ConnectError> {
+    let secret = Secret::File(file.to_owned())
         .read()
         .map_err(ConnectError::Secret)?;
     // A secret is visible ASCII, as a header's value has to be.
     let mut value = HeaderValue::try_from(format!("Bearer {secret}"))
-        .map_err(|_| ConnectError::Secret(SecretError::Form(Some(file.clone()))))?;
+        .map_err(|_| ConnectError::Secret(SecretError::Form(Some(file.to_owned()))))?;
     // `Debug` does not show it.
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(value)
 }
 
 /// Connects to the first address of the host that accepts, with TLS if the URL asks for it.

@@ -148,14 +148,16 @@ impl fmt::Display for Disconnected {
 impl std::error::Error for Disconnected {}
 
 impl Connection {
-    /// Connects to the server, and requests this name and what was sent after this place.
+    /// Connects to the server, and requests this name and what was sent after this place. `last_authorization` is that of the
+    /// connection before, and becomes that of this one.
     pub fn open(
         url: &ServerUrl,
         name: Option<&str>,
         place: &Place,
+        last_authorization: &mut Option<HeaderValue>,
     ) -> Result<Connection, ConnectError> {
         let io_error = |error: io::Error| ConnectError::Handshake(Error::Io(error));
-        let authorization = authorization(url)?;
+        let authorization = authorization(url, last_authorization)?;
         let stream = connect(url)?;
         stream
             .set_read_timeout(Some(CONNECT_TIMEOUT))

@@ -29,7 +29,7 @@ const MESSAGE_OVERHEAD: usize = 64;
 
 /// Chats until the input has ended and the server has processed everything sent.
 pub fn run(url: &ServerUrl, name: Option<&str>) -> Result<()> {
-    let mut connection = Connection::open(url, name, &Place::default())?;
+    let mut connection = Connection::open(url, name, &Place::default(), &mut None)?;
     let closing = Arc::new(AtomicBool::new(false));
     let (help_received, help_events) = bounded(1);
     let input_thread = InputThread {

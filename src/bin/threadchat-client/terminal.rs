@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 use rustyline::error::ReadlineError;
 use threadchat::protocol::{ClientCommand, ServerEvent};
 use threadchat::text::{MAX_NAME_LEN, sanitize};
+use tungstenite::http::HeaderValue;
 
 use crate::Result;
 use crate::cli::ServerUrl;
@@ -90,7 +91,8 @@ impl Terminal {
 
     /// Chats until the user leaves.
     pub fn run(mut self, url: ServerUrl, name: Option<String>, show_times: bool) -> Result<()> {
-        let connection = Connection::open(&url, name.as_deref(), &Place::default())?;
+        let (place, mut authorization) = (Place::default(), None);
+        let connection = Connection::open(&url, name.as_deref(), &place, &mut authorization)?;
         let shared = Arc::new(Shared::default());
         shared.state().command_sender = Some(connection.command_sender());
         let printer = MessagePrinter::start(self.printer, Renderer::from_env(show_times))?;
@@ -103,7 +105,8 @@ impl Terminal {
             printer: printer.clone(),
             url,
             own_name: OwnName::new(name),
-            place: Place::default(),
+            place,
+            authorization,
             names,
             awaits_names: false,
             _done: done_sender,
@@ -195,6 +198,8 @@ struct EventLoop {
     url: ServerUrl,
     own_name: OwnName,
     place: Place,
+    /// The header that brought the secret to the last connection.
+    authorization: Option<HeaderValue>,
     names: SharedNames,
     /// The next list of users answers this client, which asked for the names, and not its user.
     awaits_names: bool,
@@ -326,7 +331,8 @@ impl EventLoop {
             // Leaving ends the process, so this thread need not wake up for it.
             thread::sleep(*backoff);
             *backoff = (*backoff * 2).min(MAX_BACKOFF);
-            match Connection::open(&self.url, self.own_name.requested(), &self.place) {
+            let name = self.own_name.requested();
+            match Connection::open(&self.url, name, &self.place, &mut self.authorization) {
                 Ok(connection) => {
                     self.shared.state().command_sender = Some(connection.command_sender());
                     self.printer.notice("Reconnected.")?;
