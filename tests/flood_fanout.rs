@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use support::cases::TEXT;
-use support::{Client, RawClient, ServerProcess, raise_nofile_limit, raw, watchdog};
+use support::{Client, Flood, RawClient, ServerProcess, raise_nofile_limit, raw, watchdog};
 
 const RECEIVERS: usize = 1000;
 
@@ -49,7 +49,8 @@ fn drain(clients: &[RawClient], stop: &AtomicBool) -> (u64, usize) {
 fn flood_to_a_thousand_does_not_delay_others() {
     let _watchdog = watchdog(240);
     raise_nofile_limit();
-    let server = ServerProcess::start(&["--max-connections", "1100"]);
+    // A backlog for some seconds in which the receiving thread does not run.
+    let server = ServerProcess::start(&["--max-connections", "1100", "--max-backlog", "16777216"]);
     let receivers: Vec<RawClient> = (0..RECEIVERS)
         .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
@@ -59,14 +60,10 @@ fn flood_to_a_thousand_does_not_delay_others() {
     let mut client = Client::join(address);
     let name = format!("user{RECEIVERS}");
     let before = client.delays(&name);
-    let (flooder, stopped) = (RawClient::upgraded(address, "/chat"), Arc::clone(&stop));
-    let flood_thread =
-        thread::spawn(move || flooder.flood(&[], &raw::frame(TEXT, b"flood of words"), &stopped));
+    let flood = Flood::start(address, raw::frame(TEXT, b"flood of words"));
     let during = client.delays(&name);
+    flood.stop();
     stop.store(true, Ordering::Relaxed);
-    flood_thread
-        .join()
-        .expect("the flooding thread does not panic");
     let (received, lost) = drain_thread
         .join()
         .expect("the draining thread does not panic");

@@ -183,8 +183,7 @@ fn a_cut_line_loses_and_doubles_nothing_under_load() {
         .collect();
     for (round, number) in [20, 60, 100, 140].into_iter().enumerate() {
         page.wait_for_entry("message", &format!("number {number} of 1."));
-        line.cut();
-        page.wait_until("document.body.dataset.status === 'disconnected'");
+        cut(&mut page, &line);
         reconnect(&mut page);
         wait_for_greetings(&mut page, round + 2);
     }

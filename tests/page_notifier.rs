@@ -6,9 +6,10 @@ use serde_json::json;
 use support::browser::Page;
 use support::chat_page;
 
-/// Records notifications and sounds, and lets the test choose whether the page is hidden.
+/// Records notifications and sounds, and lets the test choose whether the page is hidden. The time is that of one moment.
 const RECORD: &str = "{ \
     window.shown = []; window.sounds = 0; window.isHidden = false; \
+    const now = Date.now(); Date.now = () => now; \
     const Original = Notification; \
     window.Notification = class extends Original { \
         constructor(title, options) { super(title, options); shown.push(title + ': ' + options.body) } }; \

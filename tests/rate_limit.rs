@@ -18,7 +18,7 @@ fn server(rate_limit: u32) -> TestServer {
     })
 }
 
-/// Reads frames up to one with this first byte, and checks that it arrives within a second.
+/// Reads frames up to one with this first byte, and checks that it arrives long before messages that wait for the rate.
 fn expect_soon(client: &mut RawClient, first: u8) -> Vec<u8> {
     let start = Instant::now();
     loop {
@@ -26,7 +26,7 @@ fn expect_soon(client: &mut RawClient, first: u8) -> Vec<u8> {
             .frame()
             .expect("the connection is not reset")
             .expect("the connection is open");
-        assert!(start.elapsed() < Duration::from_secs(1));
+        assert!(start.elapsed() < Duration::from_secs(10));
         if received == first {
             return payload;
         }
@@ -62,7 +62,7 @@ fn disconnected_client_frees_its_place_although_its_messages_wait() {
         let start = Instant::now();
         let request = || support::client::request(server.address, "/chat");
         while Client::try_connect(server.address, request()).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(2), "reset: {reset}");
+            assert!(start.elapsed() < Duration::from_secs(10), "reset: {reset}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -91,12 +91,13 @@ fn control_frames_do_not_wait_for_messages_and_nothing_is_lost() {
 fn throttled_client_is_pinged_once_per_ping_period_and_not_dead() {
     let _watchdog = watchdog(60);
     let server = TestServer::with_config(Config {
-        rate_limit: Some(20),
-        ping: Some(Duration::from_millis(200)),
+        rate_limit: Some(10),
+        ping: Some(Duration::from_secs(2)),
         ..config()
     });
     let mut client = RawClient::upgraded(server.address, "/chat");
-    client.send(&raw::frame(TEXT, b"line").repeat(199));
+    // Long lines, so that for most of the time the Pongs are behind lines that are not read yet.
+    client.send(&raw::frame(TEXT, &[b'x'; 1000]).repeat(99));
     client.send(&raw::frame(TEXT, b"last"));
     let mut pings = 0;
     loop {
@@ -111,7 +112,7 @@ fn throttled_client_is_pinged_once_per_ping_period_and_not_dead() {
         }
     }
     // The lines take nine seconds, with a Ping in each ping period and not in each wait for the rate.
-    assert!((10..60).contains(&pings), "{pings}");
+    assert!((2..20).contains(&pings), "{pings}");
 }
 
 #[test]
@@ -121,8 +122,9 @@ fn each_started_kib_counts_as_a_message() {
     // The burst of one second is free. Nine are left: four more lines of three, less one second's share.
     let delay = delay_after(&server(3), &line.repeat(4));
     assert!(delay > Duration::from_millis(2900), "{delay:?}");
-    let delay = delay_after(&TestServer::start(), &line.repeat(4));
-    assert!(delay < Duration::from_secs(2), "{delay:?}");
+    // A limit that is far from reached, unless each line counted as some more.
+    let delay = delay_after(&TestServer::start(), &line.repeat(8));
+    assert!(delay < Duration::from_secs(6), "{delay:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod cases;
 pub mod certificates;
 pub mod client;
 pub mod fake_server;
+pub mod flood;
 pub mod line;
 pub mod raw;
 pub mod readme;
@@ -29,6 +30,7 @@ use threadchat::{Config, Server, ServerError, ShutdownHandle};
 
 pub use browser::{Browser, chat_page};
 pub use client::Client;
+pub use flood::Flood;
 pub use line::Line;
 pub use raw::RawClient;
 pub use secret_file::SecretFile;

@@ -1,12 +1,10 @@
 //! A client that sends arbitrary bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
@@ -145,25 +143,6 @@ impl RawClient {
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.read_more()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
-    }
-
-    /// Sends `first` once and then `repeated` as fast as possible until `stop` is set, and discards received bytes.
-    /// Returns the number of repetitions.
-    pub fn flood(mut self, first: &[u8], repeated: &[u8], stop: &AtomicBool) -> u64 {
-        let mut reader = self.socket.try_clone().expect("the socket can be cloned");
-        let reader_thread = thread::spawn(move || {
-            let mut sink = vec![0; 256 << 10];
-            while reader.read(&mut sink).is_ok_and(|n| n > 0) {}
-        });
-        self.send(first);
-        let chunk = repeated.repeat(1000);
-        let mut sent = 0;
-        while !stop.load(Ordering::Relaxed) && self.try_send(&chunk).is_ok() {
-            sent += 1000;
-        }
-        self.socket.shutdown(Shutdown::Both).ok();
-        reader_thread.join().expect("the reader does not panic");
-        sent
     }
 
     fn read_more(&mut self) -> io::Result<usize> {
