@@ -96,8 +96,9 @@ fn throttled_client_is_pinged_once_per_ping_period_and_not_dead() {
         ..config()
     });
     let mut client = RawClient::upgraded(server.address, "/chat");
-    // Long lines, so that for most of the time the Pongs are behind lines that are not read yet.
-    client.send(&raw::frame(TEXT, &[b'x'; 1000]).repeat(99));
+    // The first line waits for almost five seconds. The queue is full of it, so Pongs are not read. They are behind the others.
+    client.send(&raw::frame(TEXT, &[b'x'; 60_000]));
+    client.send(&raw::frame(TEXT, b"line").repeat(39));
     client.send(&raw::frame(TEXT, b"last"));
     let mut pings = 0;
     loop {
