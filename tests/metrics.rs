@@ -156,6 +156,9 @@ fn clients_that_fall_behind_show_in_queued_bytes_and_writer_threads() {
         is_behind && value(&metrics, "threadchat_writer_threads") >= 1.0
     });
     drop(stalled);
+    eventually("no writer is left", || {
+        value(&get(&server, "/metrics"), "threadchat_writer_threads") == 0.0
+    });
 }
 
 #[test]
