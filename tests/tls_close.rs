@@ -118,8 +118,8 @@ fn a_client_that_stops_in_its_reply_to_a_close_is_disconnected() {
     let _watchdog = watchdog(60);
     let certificates = Certificates::new();
     for sends_a_part in [false, true] {
-        let start = Instant::now();
         let (mut server, mut client) = quit(&certificates);
+        let start = Instant::now();
         let reply = client.records(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
         let part = if sends_a_part { reply.len() - 1 } else { 0 };
         let sent = client.socket.write_all(&reply[..part]);
@@ -127,7 +127,7 @@ fn a_client_that_stops_in_its_reply_to_a_close_is_disconnected() {
         server.wait_for_log("did not reply to the Close");
         // The server waits for five seconds.
         let waited = wait_for_threads(&server, start);
-        assert!(waited < Duration::from_secs(9), "{waited:?}");
+        assert!(waited < Duration::from_secs(14), "{waited:?}");
     }
 }
 
@@ -135,13 +135,16 @@ fn a_client_that_stops_in_its_reply_to_a_close_is_disconnected() {
 fn a_reply_without_close_notify_ends_the_connection() {
     let _watchdog = watchdog(60);
     let certificates = Certificates::new();
-    let start = Instant::now();
-    let (mut server, mut client) = quit(&certificates);
-    client.send(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
-    // The client keeps its socket open, and the server does not wait for it.
-    server.wait_for_log("disconnected: closed by the client (1000)");
-    let waited = wait_for_threads(&server, start);
-    assert!(waited < Duration::from_secs(4), "{waited:?}");
+    let waited = || {
+        let (mut server, mut client) = quit(&certificates);
+        let start = Instant::now();
+        client.send(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
+        // The client keeps its socket open, and the server does not wait for it.
+        server.wait_for_log("disconnected: closed by the client (1000)");
+        wait_for_threads(&server, start)
+    };
+    // A server that waits never takes less than its two seconds. A busy machine takes longer now and then.
+    assert!((0..5).any(|_| waited() < Duration::from_secs(2)));
 }
 
 #[test]
@@ -156,26 +159,35 @@ fn a_client_that_keeps_its_socket_open_after_its_close_is_waited_for_shortly() {
     assert_end(&mut client, 1000);
     // The server waits for two seconds.
     let waited = wait_for_threads(&server, start);
-    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+}
+
+/// Starts a server with this ping period, and a client that stops within its Close.
+fn stop_within_close(certificates: &Certificates, ping: &str) -> (ServerProcess, TlsClient) {
+    let server = server_process(certificates, &["--ping", ping]);
+    let config = client_config(certificates, rustls::ALL_VERSIONS);
+    let mut client = TlsClient::join(server.address, &config);
+    let close = client.records(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
+    let sent = client.socket.write_all(&close[..close.len() / 2]);
+    sent.expect("the server reads");
+    (server, client)
 }
 
 #[test]
-fn a_client_that_stops_within_its_close_is_lost() {
+fn a_client_that_ends_within_its_close_is_lost() {
     let _watchdog = watchdog(60);
-    let certificates = Certificates::new();
-    let mut server = server_process(&certificates, &["--ping", "1"]);
-    let config = client_config(&certificates, rustls::ALL_VERSIONS);
-    let stop = || {
-        let mut client = TlsClient::join(server.address, &config);
-        let close = client.records(&raw::frame(CLOSE, &1000_u16.to_be_bytes()));
-        let sent = client.socket.write_all(&close[..close.len() / 2]);
-        sent.expect("the server reads");
-        client
-    };
-    let (silent, ended) = (stop(), stop());
-    ended.socket.shutdown(Shutdown::Write).expect("it is open");
+    let (mut server, client) = stop_within_close(&Certificates::new(), "0");
+    let ended = client.socket.shutdown(Shutdown::Write);
+    ended.expect("the connection is open");
     server.wait_for_log("connection lost (TLS ended without close_notify)");
-    server.wait_for_log("ping timeout");
-    drop(silent);
     wait_for_threads(&server, Instant::now());
+}
+
+#[test]
+fn a_client_that_is_silent_within_its_close_gets_a_ping_timeout() {
+    let _watchdog = watchdog(60);
+    let (mut server, client) = stop_within_close(&Certificates::new(), "2");
+    server.wait_for_log("ping timeout");
+    wait_for_threads(&server, Instant::now());
+    drop(client);
 }
