@@ -103,7 +103,7 @@ fn stalled_clients_do_not_delay_others() {
         }
     }
     assert!(
-        start.elapsed() < Duration::from_secs(30),
+        start.elapsed() < Duration::from_secs(60),
         "{:?}",
         start.elapsed()
     );
@@ -224,7 +224,7 @@ fn a_client_that_drips_a_record_is_pinged() {
         }
     }
     assert!(
-        start.elapsed() < Duration::from_secs(4),
+        start.elapsed() < Duration::from_secs(15),
         "{:?}",
         start.elapsed()
     );

@@ -37,6 +37,10 @@ fn over_the_limit_the_oldest_handshake_is_evicted() {
     };
     let parts = parts.iter().cycle().take(5 * limit);
     let mut unfinished: Vec<TcpStream> = parts.map(begin).collect();
+    // The oldest handshake is evicted long before its timeout of ten seconds. A reset is an end, too.
+    let _ = unfinished[0].read_to_end(&mut Vec::new());
+    let evicted = start.elapsed();
+    assert!(evicted < Duration::from_secs(9), "{evicted:?}");
     for _ in 0..10 {
         let start = Instant::now();
         TlsClient::join(server.address, &config);
@@ -49,12 +53,6 @@ fn over_the_limit_the_oldest_handshake_is_evicted() {
     // The client is older than all of them, but not evicted, because its handshake is complete.
     client.send(&raw::frame(TEXT, b"still here"));
     client.read_until("still here");
-    // The oldest handshake was evicted long before its timeout.
-    let mut received = Vec::new();
-    // A reset is an end, too.
-    let _ = unfinished[0].read_to_end(&mut received);
-    let elapsed = start.elapsed();
-    assert!(elapsed < Duration::from_secs(9), "{elapsed:?}");
 }
 
 #[test]
@@ -67,7 +65,7 @@ fn a_part_of_a_record_does_not_put_the_end_of_an_unfinished_request_off() {
     let mut client = TlsClient::connect(server.address, &config);
     let record = client.records(b"GET / HTTP/1.1\r\n");
     // The handshake's tickets arrive first, then nothing: each wait ends after its seconds.
-    let patience = Some(Duration::from_secs(6));
+    let patience = Some(Duration::from_secs(5));
     let set = client.socket.set_read_timeout(patience);
     set.expect("the timeout is not zero");
     while client
@@ -83,5 +81,5 @@ fn a_part_of_a_record_does_not_put_the_end_of_an_unfinished_request_off() {
     assert_eq!(end.expect("no reset"), 0);
     // Ten seconds for the handshake and the request, not ten from the part on.
     let elapsed = start.elapsed();
-    assert!(elapsed < Duration::from_secs(13), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
 }
