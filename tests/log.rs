@@ -206,14 +206,20 @@ fn sighup_reopens_the_log_file_and_does_nothing_else() {
 
     fs::rename(&path, &renamed).expect("the log file can be renamed");
     signal(Signal::HUP);
-    eventually("there is a new log file", || path.exists());
-    Client::join(address).close();
+    // The new file exists a moment before it is in use.
+    eventually("the new log file is in use", || {
+        Client::join(address).close();
+        !read(&path).is_empty()
+    });
+    let mut late = Client::connect(address, "/chat?name=late");
+    late.recv_text();
+    late.close();
     client.send_text("hello");
     client.recv_until(|text| text == "[user0]: hello");
     eventually("the new file has the later lines", || {
-        read(&path).contains("user1 left")
+        read(&path).contains("late left")
     });
-    assert!(!read(&renamed).contains("user1"));
+    assert!(!read(&renamed).contains("late"));
     assert!(!read(&path).contains("user0"));
 
     signal(Signal::TERM);

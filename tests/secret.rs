@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 use support::raw::handshake;
-use support::{Client, RawClient, SecretFile, ServerProcess, TestServer, client, config, watchdog};
+use support::{
+    Client, RawClient, SecretFile, ServerProcess, TestServer, client, config, eventually, watchdog,
+};
 use threadchat::{Config, Secret, Server, ServerError};
 
 const SECRET: &str = "correct-horse?battery>staple";
@@ -239,9 +241,16 @@ fn no_level_of_the_log_has_the_secret() {
         }
     }
     server.signal(Signal::HUP);
+    let mut log = Vec::new();
+    eventually("the secret is read again", || {
+        log.extend(std::iter::from_fn(|| server.find_in_log("")));
+        let last = log.last();
+        last.is_some_and(|line: &String| line.contains("new clients need the secret"))
+    });
     server.signal(Signal::TERM);
     assert!(server.wait().success());
-    let log = server.remaining_log().join("\n");
+    log.extend(server.remaining_log());
+    let log = log.join("\n");
     assert!(log.contains("101") || log.contains("joined from"), "{log}");
     assert!(log.contains("401 Unauthorized"), "{log}");
     for word in [SECRET, ENCODED, "a-wrong-guess", "d3Jvbmc"] {
