@@ -176,26 +176,29 @@ fn has_writer_thread(outbound: &Outbound) -> bool {
     outbound.0.lock().writer == Writer::Thread
 }
 
+/// Writes a frame without waiting, and then those that were queued meanwhile. Returns whether a writer thread has taken over.
+fn hands_over(queued: u32) -> bool {
+    let (outbound, mut client) = pair(usize::MAX);
+    let frame = |number: u32| number.to_be_bytes().to_vec();
+    let first = outbound.0.lock().submit(Item::Frames(frame(0).into()));
+    let Submitted::Write(first) = first else {
+        panic!("no other thread writes")
+    };
+    (1..=queued).for_each(|number| outbound.send(frame(number).into()));
+    outbound.write_nonblocking(first);
+    let hands_over = has_writer_thread(&outbound);
+    let mut all = vec![0; 4 * (queued as usize + 1)];
+    client.read_exact(&mut all).expect("everything arrives");
+    assert_eq!(all, (0..=queued).flat_map(frame).collect::<Vec<_>>());
+    hands_over
+}
+
 /// Without the budget the dispatcher would serve one client for as long as another thread sends to that client.
 #[test]
 fn nonblocking_budget_hands_over_to_a_writer() {
-    for (queued, writer) in [
-        (MAX_NONBLOCKING_SENDS - 1, false),
-        (MAX_NONBLOCKING_SENDS, true),
-    ] {
-        let (outbound, mut client) = pair(usize::MAX);
-        let frame = |number: u32| number.to_be_bytes().to_vec();
-        let first = outbound.0.lock().submit(Item::Frames(frame(0).into()));
-        let Submitted::Write(first) = first else {
-            panic!("no other thread writes")
-        };
-        (1..=queued).for_each(|number| outbound.send(frame(number).into()));
-        outbound.write_nonblocking(first);
-        assert_eq!(has_writer_thread(&outbound), writer, "{queued} queued");
-        let mut all = vec![0; 4 * (queued as usize + 1)];
-        client.read_exact(&mut all).expect("everything arrives");
-        assert_eq!(all, (0..=queued).flat_map(frame).collect::<Vec<_>>());
-    }
+    assert!(!hands_over(MAX_NONBLOCKING_SENDS - 1));
+    // On a busy machine, the writer can have retired before the test looks for it.
+    assert!((0..5).any(|_| hands_over(MAX_NONBLOCKING_SENDS)));
 }
 
 #[test]

@@ -157,6 +157,12 @@ mod tests {
         }
     }
 
+    /// Waits until everything is written. Each flush has a timeout, which can pass on a busy machine.
+    fn flush(writer: &mut LogWriter) {
+        let is_written = (0..20).any(|_| writer.flush().is_ok());
+        assert!(is_written, "everything can be written");
+    }
+
     #[test]
     fn lines_stay_whole_and_in_order_and_dropped_ones_are_counted() {
         const DROPPED: usize = 7;
@@ -177,9 +183,9 @@ mod tests {
         for _ in 0..KEPT + 2 {
             opening.send(()).expect("the gate is open");
         }
-        writer.flush().expect("everything can be written");
+        flush(&mut writer);
         writeln!(writer, "last").expect("never waits");
-        writer.flush().expect("everything can be written");
+        flush(&mut writer);
         drop(writer);
         let expected = (0..KEPT).map(|number| format!("line {number} ends\n"));
         let note = format!("[{DROPPED} log lines were dropped here]\n");
