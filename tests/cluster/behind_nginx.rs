@@ -60,7 +60,7 @@ fn the_chat_survives_a_node_and_redis() {
     let listen = nodes[1].address.to_string();
     nodes[1].signal(Signal::KILL);
     nodes[1].wait();
-    eventually("two clients are back", || crowd.connections() == 8);
+    eventually("two clients are back", || crowd.connections() >= 8);
     crowd.wait_for_messages(500);
     nodes[1] = start(&redis, "b", &listen);
     eventually("the node is back", || health(&nodes[1]) == 200);
@@ -70,8 +70,10 @@ fn the_chat_survives_a_node_and_redis() {
     crowd.wait_for_messages(500);
     let recordings = crowd.finish();
     assert_consistent(&recordings);
+    // Who comes at once again can be closed without a greeting.
+    let greeted = recordings.iter().filter(|one| !one.seen.is_empty());
     assert_eq!(
-        recordings.len(),
+        greeted.count(),
         8,
         "only the dead node's clients lost their connections"
     );

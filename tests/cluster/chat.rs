@@ -84,9 +84,14 @@ fn whispers_to_a_slow_reader_of_another_node_are_refused() {
     let mut slow = RawClient::upgraded(a.address, "/chat?name=slow");
     let mut sender = Client::join(b.address);
     let whisper = format!("/w slow {}", "x".repeat(60_000));
-    let mut refused = 0;
+    let (mut sent, mut refused) = (0, 0);
     while refused < 20 {
         sender.send_text(&whisper);
+        sent += 1;
+        if sent % 4 == 0 {
+            // A client that reads nothing would be disconnected after a while.
+            slow.frame().expect("it is connected");
+        }
         loop {
             // A refusal follows the copy, because only the other node knows.
             let line = sender.recv_text();

@@ -34,8 +34,8 @@ fn users_of_a_killed_node_leave_after_ten_seconds() {
     let (_dora, _) = enter(c.address, "/chat?name=dora");
     let joined = |event: &ServerEvent<'_>| matches!(event, ServerEvent::Joined { name, .. } if name == "dora");
     event_that(&mut ann, joined);
-    c.signal(Signal::KILL);
     let killed = Instant::now();
+    c.signal(Signal::KILL);
     let left =
         |event: &ServerEvent<'_>| matches!(event, ServerEvent::Left { name, .. } if name == "dora");
     event_that(&mut ann, left);
@@ -65,7 +65,7 @@ fn a_node_that_hung_closes_its_clients_and_comes_back() {
     thread::sleep(2 * NODE_TIMEOUT);
     c.signal(Signal::CONT);
     eventually("the client of the node is back", || {
-        crowd.connections() == 4
+        crowd.connections() >= 4
     });
     crowd.wait_for_messages(300);
     let recordings = crowd.finish();
@@ -244,15 +244,16 @@ fn users_of_a_killed_node_leave_when_it_starts_again() {
     event_that(&mut ann, |event| {
         matches!(event, ServerEvent::Joined { .. })
     });
-    b.signal(Signal::KILL);
     let killed = Instant::now();
+    b.signal(Signal::KILL);
     let _b = node(&redis, "b");
     let left = event_that(&mut ann, |event| matches!(event, ServerEvent::Left { .. }));
     assert!(
         matches!(&left, ServerEvent::Left { name, users: 1 } if name == "bob"),
         "{left:?}"
     );
-    assert!(killed.elapsed() < NODE_TIMEOUT - Duration::from_secs(2));
+    // The node's last entry is at most a second older than its end.
+    assert!(killed.elapsed() < NODE_TIMEOUT - Duration::from_secs(1));
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn while_redis_is_away_for_long_clients_are_sent_away() {
     };
     let crowd = talk(&nodes);
     assert_eq!(nodes.each_ref().map(health), [200; 3]);
-    redis.kill();
     let killed = Instant::now();
+    redis.kill();
     eventually("all nodes are unhealthy", || {
         nodes.each_ref().map(health) == [503; 3]
     });
