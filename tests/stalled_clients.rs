@@ -81,11 +81,11 @@ fn chat(address: SocketAddr) -> Duration {
 fn two_hundred_stalled_clients_do_not_slow_down_thirty_two_others() {
     let _watchdog = watchdog(180);
     let mut server = ServerProcess::start(&[]);
+    let descriptors = server.descriptors();
     let alone = chat(server.address);
     eventually("all clients have disconnected", || {
         server.threads() == BASELINE_THREADS
     });
-    let descriptors = server.descriptors();
     let stalled: Vec<RawClient> = (0..STALLED)
         .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();

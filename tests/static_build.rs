@@ -48,7 +48,7 @@ fn an_idle_client_takes_one_page_of_stack() {
     };
     raise_nofile_limit();
     let mut command = Command::new(program);
-    command.args(["--listen", "127.0.0.1:0", "--ping", "4"]);
+    command.args(["--listen", "127.0.0.1:0", "--ping", "8"]);
     let server = ServerProcess::spawn(command);
     let before = server.resident_kb();
     let mut clients: Vec<RawClient> = (0..CLIENTS)
