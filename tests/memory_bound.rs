@@ -173,16 +173,13 @@ fn announced_lengths_allocate_nothing_in_advance() {
     let mut clients = Vec::new();
     for _ in 0..100 {
         let mut client = RawClient::upgraded(server.address, "/chat");
-        let mut header = vec![TEXT, 0xff];
-        header.extend((16u64 << 20).to_be_bytes());
-        client.send(&header);
-        client.send(&[0; 4]);
+        // The Pong shows that the server has read the header, which arrives with the Ping.
+        let length = (16u64 << 20).to_be_bytes();
+        let header = [&[TEXT, 0xff], &length[..], &[0; 4]].concat();
+        client.send(&[raw::frame(PING, b"x"), header].concat());
+        while client.frame().map_err(|error| error.kind()) != Ok(Some((PONG, b"x".to_vec()))) {}
         clients.push(client);
     }
-    // The pong shows that the server has read the headers, which were sent earlier.
-    let mut probe = RawClient::upgraded(server.address, "/chat");
-    probe.send(&raw::frame(PING, b"x"));
-    while probe.frame().map_err(|error| error.kind()) != Ok(Some((PONG, b"x".to_vec()))) {}
     let each = (server.resident_kb() - before) / clients.len();
     println!("{each} KiB per client");
     assert!(each < 128, "{each} KiB per client");
