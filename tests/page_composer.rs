@@ -189,6 +189,38 @@ fn tab_completes_names() {
 }
 
 #[test]
+fn selecting_a_name_keeps_the_draft() {
+    let Some((_browser, server, mut page)) = chat_page() else {
+        return;
+    };
+    let _clients =
+        ["alice", "bob"].map(|name| Client::connect(server.address, &format!("/chat?name={name}")));
+    page.wait_until("document.querySelectorAll('#names li').length === 3");
+    let selects = |page: &mut Page, name: &str, expected: &str| {
+        page.value(&format!(
+            "[...document.querySelectorAll('#names button')]\
+             .find(button => button.textContent === {name:?}).click()"
+        ));
+        wait_for_text(page, expected);
+        type_text(page, "x");
+    };
+    selects(&mut page, "bob", "/whisper bob ");
+    // The caret is at the end.
+    selects(&mut page, "alice", "/whisper alice x");
+    for (draft, expected) in [
+        ("a long\ntext", "/whisper bob a long\ntext"),
+        ("/w alice a long\ntext", "/whisper bob a long\ntext"),
+        ("/Whisper  alice", "/whisper bob "),
+        ("/w alice\ntext", "/whisper bob \ntext"),
+        ("/wave text", "/whisper bob /wave text"),
+    ] {
+        page.value("document.getElementById('text').select()");
+        type_text(&mut page, draft);
+        selects(&mut page, "bob", expected);
+    }
+}
+
+#[test]
 fn arrow_up_brings_back_what_was_typed() {
     let Some((_browser, _server, mut page)) = chat_page() else {
         return;

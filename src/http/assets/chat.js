@@ -1,6 +1,6 @@
 // The chat: the commands that the user sends, and the events received from the server.
 
-import { formatDraft, parseDraft } from './commands.js';
+import { addressDraft, formatDraft, parseDraft } from './commands.js';
 import { messageField, onComplete, takeDraft } from './composer.js';
 import * as connection from './connection.js';
 import { Field } from './field.js';
@@ -95,7 +95,7 @@ offerButton.addEventListener('click', () => requestName(browserStorage.get('name
 
 userList.onSelect((name) => {
   if (name === ownName) return nameField.input.select();
-  messageField.value = `/whisper ${name} `;
+  messageField.value = addressDraft(messageField.value, name);
   messageField.input.focus();
 });
 

@@ -39,6 +39,11 @@ export function formatDraft({ type, prefix }, lines) {
   return prefix + escape + lines.join('\n');
 }
 
+// Returns the draft as a whisper to this user. If the draft is a whisper, its receiver is replaced.
+export function addressDraft(draft, to) {
+  return draft.replace(/^(\/w(hisper)?[^\S\n]+\S*[^\S\n]*)?/i, `/whisper ${to} `);
+}
+
 // Returns the command for a typed line, or the text of an error. A line with an unknown command is sent as typed, because
 // a newer server can have more commands.
 function parseCommand(line) {
