@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::{Browser, TestServer, chat_page};
+use support::{Browser, Client, Line, TestServer, chat_page, config, eventually};
+use threadchat::Config;
 
 #[test]
 fn a_new_tab_offers_the_last_name() {
@@ -67,6 +68,48 @@ fn a_refusal_goes_when_the_rename_succeeds() {
     page.wait_for_entry("notice", "You are now carol.");
     page.wait_until(&shows("text", "Nobody here"));
     page.wait_until("document.getElementById('text').value === '/w nobody hi'");
+}
+
+#[test]
+fn messages_address_the_user_by_a_name_that_is_not_back_yet() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::with_config(Config {
+        history: 100,
+        ..config()
+    });
+    let line = Line::start(server.address);
+    let mut page = browser.chat(line.address);
+    let mut bob = Client::connect(server.address, "/chat?name=bob");
+    page.enter("name", "alice");
+    page.wait_for_entry("notice", "You are now alice.");
+    // Another client takes the name, as the lost connection would keep it until a ping times out.
+    page.value(
+        "{ window.setTimer = setTimeout; \
+         window.setTimeout = (callback, delay) => delay >= 250 ? 0 : setTimer(callback, delay) }",
+    );
+    line.cut();
+    page.wait_until("document.body.dataset.status === 'disconnected'");
+    let mut other = server.client();
+    eventually("the name is free", || {
+        other.send_text("/nick alice");
+        other.recv_text().ends_with(" is now alice.")
+    });
+    bob.send_text("@alice missed?");
+    bob.recv_until(|line| line == "[bob]: @alice missed?");
+    page.value("document.getElementById('reconnect').click()");
+    page.wait_for_entry("notice", "Reconnected as user3.");
+    page.wait_for_entry("message.mention", "bob mentions you @alice missed?");
+    bob.send_text("@alice are you there?");
+    page.wait_for_entry("message.mention", "bob mentions you @alice are you there?");
+
+    // When the page no longer requests the name, it is another user's.
+    page.value("window.setTimeout = callback => setTimer(callback, 0)");
+    line.cut();
+    page.wait_for_entry("notice", "The name alice is still taken.");
+    bob.send_text("@alice of another user");
+    page.wait_for_entry("message:not(.mention)", "bob @alice of another user");
 }
 
 #[cfg(feature = "unicode-names")]

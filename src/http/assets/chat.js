@@ -179,10 +179,16 @@ function onMessage(event, command) {
   // The user can have had another name when the connection was lost, and another user its name since then.
   const own = command !== undefined || (event.from === ownName && !place.isMissed(event));
   const history = place.isHistory(event);
-  const mention = !own && event.type !== 'whisper' && mentions(event.text, ownName);
+  const mention = !own && event.type !== 'whisper' && isMentioned(event.text);
   const label = senderLabel(event, own, mention);
   log.appendMessage(event, label, { own, mention, history });
   if (!history && (mention || (event.type === 'whisper' && !own))) notify(label, event.text);
+}
+
+// Until the user has its name again, messages can address it by that name.
+function isMentioned(text) {
+  if (mentions(text, ownName)) return true;
+  return requestedName !== '' && nameRetries > 0 && mentions(text, requestedName);
 }
 
 function onWho({ names, users }, command) {
