@@ -259,6 +259,24 @@ fn message_over_the_limit_is_restored_to_the_field() {
 }
 
 #[test]
+fn the_limit_counts_bytes() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = TestServer::with_config(Config {
+        max_message: 1000,
+        ..config()
+    });
+    let mut page = browser.chat(server.address);
+    page.enter("text", &"長".repeat(400));
+    page.wait_for_entry("notice", "Reconnected as");
+    // As many characters of one byte each are fewer bytes.
+    let text = "x".repeat(600);
+    page.enter("text", &text);
+    page.wait_for_entry("message.own:not(.pending)", &text);
+}
+
+#[test]
 fn page_reconnects_and_keeps_its_name() {
     let Some(mut browser) = Browser::start() else {
         return;

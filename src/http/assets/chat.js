@@ -35,7 +35,7 @@ let ownName = ''; // The name that the server gave last.
 let requestedName = tabStorage.get('name');
 let nameRetries = 0; // Remaining requests for it on this connection.
 let greeting = ''; // The notice that follows the missed messages. Empty: it was shown.
-let rejectedLength = Infinity; // Length of the shortest command that the server rejected as too long.
+let rejectedLength = Infinity; // Length of the shortest command that the server rejected as too long, in bytes.
 
 // ---- Commands ----
 
@@ -43,9 +43,10 @@ let rejectedLength = Infinity; // Length of the shortest command that the server
 // itself have none.
 function sendCommand(command, input) {
   const json = JSON.stringify(command);
-  const sent = { type: command.type, name: command.name, length: json.length, ...input };
+  const length = new TextEncoder().encode(json).length;
+  const sent = { type: command.type, name: command.name, length, ...input };
   if (!connection.isOpen()) return refuse(sent, NOT_CONNECTED);
-  if (json.length >= rejectedLength) return refuse(sent, TOO_LONG);
+  if (length >= rejectedLength) return refuse(sent, TOO_LONG);
   if (input && command.text !== undefined && command.type !== 'line') {
     sent.entry = log.appendPending(command, ownName, senderLabel({ ...command, from: ownName }, true));
   }
