@@ -4,7 +4,8 @@ mod support;
 
 use serde_json::json;
 use support::browser::Page;
-use support::{Client, chat_page};
+use support::{Client, TestServer, chat_page, config};
+use threadchat::Config;
 
 /// Appends a line break to the text of the message field, as Shift+Enter does.
 fn press_shift_enter(page: &mut Page) {
@@ -136,7 +137,9 @@ fn an_unconfirmed_message_looks_so() {
     page.enter("text", "short");
     page.enter("text", "/me nods");
     page.wait_for_entry("action.pending", "user0 nods");
+    let listen = vec![server.address.into()];
     server.shutdown().expect("the server stops");
+    let _server = TestServer::with_config(Config { listen, ..config() });
     wait_for_text(&mut page, "a long one\nof two lines");
     page.wait_for_entry("message.failed", "Not confirmed You short");
     page.wait_for_entry("action.failed", "Not confirmed user0 nods");

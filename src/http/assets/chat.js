@@ -22,8 +22,7 @@ const TOO_LONG = 'This is longer than the server accepts. Send it in parts.';
 const NOT_CONFIRMED = 'The connection was lost before the server confirmed this.';
 const NOT_CONNECTED = 'Not connected. Send this when the connection is restored.';
 
-// Codes of a connection's end (RFC 6455, section 7.4.1). Browsers report the first one if there was no Close.
-const NO_CLOSE = 1006;
+// Code of a connection's end (RFC 6455, section 7.4.1).
 const MESSAGE_TOO_BIG = 1009;
 
 const nameField = new Field('rename', 'name', 'name-error');
@@ -62,7 +61,7 @@ function refuse({ type, field, draft, line, entry }, error) {
   draft.refused.push(line);
   const text = formatDraft(draft, draft.refused);
   if (field.restore(text, draft.restored)) draft.restored = text;
-  else if (entry) log.appendFailed(entry, 'Not sent');
+  else if (entry) log.appendFailed(entry, error === NOT_CONFIRMED ? 'Not confirmed' : 'Not sent');
 }
 
 messageField.form.addEventListener('submit', (event) => {
@@ -221,9 +220,10 @@ function onError({ text }, command) {
 function onClose(code) {
   userList.setUsers([], 0, '');
   const commands = unconfirmed.takeAll();
-  // The server sends all results before its Close. Without one, commands can have arrived, and the missed messages tell.
-  if (code === undefined || code === NO_CLOSE) return unconfirmed.addDoubtful(commands);
-  restoreUnconfirmed(commands, code === MESSAGE_TOO_BIG ? TOO_LONG : NOT_CONFIRMED);
+  // Before this Close the server sends all other results. After any other end, commands can have arrived, and the missed
+  // messages tell.
+  if (code === MESSAGE_TOO_BIG) restoreUnconfirmed(commands, TOO_LONG);
+  else unconfirmed.addDoubtful(commands);
 }
 
 // Puts an unconfirmed draft back into the message field, because it might not have arrived. Of several drafts it takes the
