@@ -212,7 +212,9 @@ function onRenamed({ from, to }) {
 
 function onError({ text }, command) {
   if (command?.field) return refuse(command, text);
-  // Of the commands that the page sends by itself, the server rejects only the request for the previous name.
+  // Of the commands that the page sends by itself, the server rejects only the request for the previous name. Other errors
+  // answer no command: a whisper was refused after its copy had arrived.
+  if (command?.type !== 'rename') return log.appendNotice(text);
   if (nameRetries > 0) return setTimeout(retryName, NAME_RETRY_INTERVAL);
   log.appendNotice(`The name ${requestedName} is still taken. You are ${ownName} for now.`);
 }

@@ -1,6 +1,9 @@
 // Commands that the server has not answered yet. The server answers every command once and in order, with an error or
 // with the event that the command caused, so an answer belongs to the first of them.
 
+// The error for a whisper that would fill its receiver's backlog.
+const WHISPER_REFUSED = /^\S+ is reading too slowly to receive this whisper/;
+
 let commands = [];
 let doubtful = []; // Commands of lost connections. The server can have received them.
 
@@ -14,8 +17,12 @@ export function takeAll() {
 }
 
 // Removes and returns the command that the event answers, if it answers one.
-export function takeAnswered({ type, from }, ownName) {
+export function takeAnswered({ type, from, text }, ownName) {
   if (from !== ownName && !['who', 'help', 'error'].includes(type)) return undefined;
+  // In a chat on several nodes, a whisper can be refused after its copy. If another whisper is unanswered then, the page
+  // cannot tell which of them is refused. Both kinds of events answer whispers alone, so that other commands keep theirs.
+  const isWhisper = type === 'whisper' || (type === 'error' && WHISPER_REFUSED.test(text));
+  if (isWhisper && !['whisper', 'line'].includes(commands[0]?.type)) return undefined;
   // A newer server can answer a line with an event that this page ignores. The answer to a later `who` or `help` command
   // shows that the line has been answered.
   if (['who', 'help'].includes(type) && commands.some((command) => command.type === type)) {
