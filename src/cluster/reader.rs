@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use self::recovery::ReturnPauses;
 use super::appender::{IN_FLIGHT, InFlight};
 use super::codec;
 use super::entry::{Batch, Entry, Node, first_id, last_id};
@@ -18,10 +19,6 @@ use super::standing::{PAUSES, Phase, Standing};
 use crate::chat::event::{Event, Replication, Restored, Step, WhisperRefusal};
 use crate::config::Config;
 use crate::text::RoomName;
-
-/// The pauses before a room that has lost its place comes back, the first and the longest. A room that has kept its place for
-/// the longest pause begins with the first one again.
-const RETURN_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 pub(super) struct Reader {
     log: RedisLog,
@@ -78,8 +75,7 @@ impl Reader {
     /// Follows the log from this position, or from its snapshot, until the room ends; comes back after each loss. The work of
     /// the thread.
     pub(super) fn run(mut self, mut first: Option<Position>) {
-        let (min_pause, max_pause) = RETURN_PAUSES;
-        let mut pause = min_pause;
+        let mut pauses = ReturnPauses::new();
         loop {
             let began = Instant::now();
             self.heard = began;
@@ -90,9 +86,10 @@ impl Reader {
             if lost == Lost::Dispatcher || self.standing.phase() == Phase::Ended {
                 return;
             }
-            if let Lost::NoSnapshot(at) = lost {
-                self.abandon_log(at);
-            }
+            let is_removed = match lost {
+                Lost::NoSnapshot(at) => self.abandon_log(at),
+                _ => false,
+            };
             if lost.renews() {
                 self.begin_renewal();
             }
@@ -105,14 +102,14 @@ impl Reader {
                 "{}{address}: {lost}; clients are told to connect again",
                 self.log_prefix
             );
-            if began.elapsed() > max_pause {
-                pause = min_pause;
+            if is_removed {
+                pauses = ReturnPauses::new();
             }
+            let pause = pauses.after(&lost, began.elapsed());
             self.standing.wait_while(Phase::Away, pause);
             if self.standing.phase() == Phase::Ended {
                 return;
             }
-            pause = (2 * pause).min(max_pause);
         }
     }
 

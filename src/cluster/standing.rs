@@ -90,6 +90,8 @@ impl Standing {
         let mut state = self.lock();
         if state.phase != Phase::Ended {
             state.phase = Phase::Away;
+            // The reader can leave by itself when the appender has just given up. Its reason is no reason for the next time.
+            state.lost = None;
             state.metrics.losses += 1;
         }
         drop(state);
@@ -197,5 +199,14 @@ mod tests {
         assert_eq!(standing.take_lost(), None);
         standing.give_up(standing.phase(), Lost::OtherLog);
         assert_eq!(standing.take_lost(), Some(Lost::OtherLog));
+    }
+
+    #[test]
+    fn a_reason_for_which_the_room_has_left_does_not_end_its_next_incarnation() {
+        let standing = Standing::new();
+        standing.join(1000, 1);
+        standing.give_up(standing.phase(), Lost::OtherLog);
+        standing.leave();
+        assert_eq!(standing.take_lost(), None);
     }
 }

@@ -1,15 +1,43 @@
-//! What a node does about a log that has lost entries, before it comes back.
+//! What a node does about a log that has lost entries, before it comes back, and how long it waits.
 
 use std::time::{Duration, Instant};
 
 use super::Reader;
 use crate::cluster::codec;
 use crate::cluster::entry::Entry;
+use crate::cluster::lost::Lost;
 use crate::cluster::members::EntryId;
 use crate::cluster::position::Position;
 
 /// The time for the other nodes to store a snapshot for one that finds none. They do so with the next entry.
 const NO_SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pauses before a room that has lost its place comes back, the first and the longest.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// The pauses before a room that has lost its place comes back. They grow, so that one that loses it all the time is no burden
+/// for the others.
+pub(super) struct ReturnPauses {
+    next: Duration,
+}
+
+impl ReturnPauses {
+    pub(super) fn new() -> ReturnPauses {
+        ReturnPauses { next: MIN_PAUSE }
+    }
+
+    /// Returns the pause after a loss: the first one again if the room has kept its place for the longest pause, or if the server
+    /// was away, because the attempt has waited for it long enough.
+    pub(super) fn after(&mut self, lost: &Lost, kept: Duration) -> Duration {
+        if kept > MAX_PAUSE || matches!(lost, Lost::Away(_)) {
+            self.next = MIN_PAUSE;
+        }
+        let pause = self.next;
+        self.next = (2 * pause).min(MAX_PAUSE);
+        pause
+    }
+}
 
 impl Reader {
     /// Begins a new life of the room, because this node has seen what the log may not have. This is done before the clients are
@@ -23,23 +51,24 @@ impl Reader {
 
     /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`], nor
     /// until the attempt after that: one that knew the room would have done so at once. If the server was away meanwhile, the
-    /// others have the time between the two attempts.
-    pub(super) fn abandon_log(&mut self, first: EntryId) {
+    /// others have the time between the two attempts. Returns whether the log is removed, by this node or another one.
+    pub(super) fn abandon_log(&mut self, first: EntryId) -> bool {
         let (since, was_overdue) = match self.no_snapshot {
             Some((entry, since, is_overdue)) if entry == first => (since, is_overdue),
             _ => (Instant::now(), false),
         };
         let is_overdue = since.elapsed() >= NO_SNAPSHOT_TIMEOUT;
         self.no_snapshot = Some((first, since, is_overdue));
-        if was_overdue {
-            log::error!(
-                "{}{}: no node knows the state of the room; the log is begun anew",
-                self.log_prefix,
-                self.log.address()
-            );
-            // After an error it is tried again with the next attempt.
-            let _ = self.log.remove_from(first);
+        if !was_overdue {
+            return false;
         }
+        log::error!(
+            "{}{}: no node knows the state of the room; the log is begun anew",
+            self.log_prefix,
+            self.log.address()
+        );
+        // After an error it is tried again with the next attempt.
+        self.log.remove_from(first).is_ok()
     }
 
     /// Begins a new life of the room if this node has seen what others have not. A log that was begun anew is a new life.
@@ -50,6 +79,30 @@ impl Reader {
             self.is_renewing = self.log.append(&renewal).is_err();
         } else {
             self.is_renewing = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::redis_log::LogError;
+
+    #[test]
+    fn pauses_grow_up_to_the_longest_one() {
+        let mut pauses = ReturnPauses::new();
+        let taken = [(); 10].map(|()| pauses.after(&Lost::OtherLog, Duration::ZERO));
+        assert_eq!(taken[..3], [1, 2, 4].map(|factor| factor * MIN_PAUSE));
+        assert_eq!(taken[8..], [MAX_PAUSE; 2]);
+        assert_eq!(pauses.after(&Lost::OtherLog, 2 * MAX_PAUSE), MIN_PAUSE);
+    }
+
+    #[test]
+    fn a_room_comes_back_at_once_when_a_server_that_was_away_is_there() {
+        let mut pauses = ReturnPauses::new();
+        for _ in 0..10 {
+            let away = Lost::Away(LogError::Unreachable("it does not respond".into()));
+            assert_eq!(pauses.after(&away, Duration::from_secs(10)), MIN_PAUSE);
         }
     }
 }
