@@ -19,6 +19,8 @@ pub(super) enum Lost {
     Removed(String),
     /// Another process has this name.
     NameTaken(String),
+    /// The first entry of this node is not in the log.
+    Hello,
     /// A batch of this node is not in the log, but a later one is.
     Gap,
     /// Another node is in a different state.
@@ -45,6 +47,7 @@ impl Lost {
             | Lost::OtherLog
             | Lost::Removed(_)
             | Lost::NameTaken(_)
+            | Lost::Hello
             | Lost::Entry(..)
             | Lost::NoSnapshot(_)
             | Lost::Snapshot(_)
@@ -66,6 +69,7 @@ impl fmt::Display for Lost {
                     "another node is called {name}; each needs a name of its own"
                 )
             }
+            Lost::Hello => f.write_str("the first entry of this node is missing in the log"),
             Lost::Gap => f.write_str("a batch of this node is missing in the log"),
             Lost::Diverged => f.write_str("another node is in a different state"),
             Lost::Entry(id, error) => write!(f, "entry {id} {error}"),

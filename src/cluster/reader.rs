@@ -14,7 +14,7 @@ use super::entry::{Batch, Entry, Node, first_id, last_id};
 use super::lost::Lost;
 use super::members::{Effect, EntryId, SnapshotDue, Verdict};
 use super::position::{PendingSnapshot, Position, new_token};
-use super::redis_log::RedisLog;
+use super::redis_log::{READ_ENTRIES, RedisLog};
 use super::standing::{PAUSES, Phase, Standing};
 use crate::chat::event::{Event, Replication, Restored, Step, WhisperRefusal};
 use crate::config::Config;
@@ -125,8 +125,13 @@ impl Reader {
             }
             let last = position.last;
             let entries = self.retry(|reader| reader.log.read(last).map_err(Lost::Log))?;
+            let is_at_end = entries.len() < READ_ENTRIES;
             for (id, bytes) in entries {
                 self.apply(&mut position, id, &bytes)?;
+            }
+            // The server had confirmed this node's first entry before the first read, and has lost it.
+            if is_at_end && position.incarnation.is_none() {
+                return Err(Lost::Hello);
             }
             for statement in position.take_digests()? {
                 self.standing.set_statement(statement);

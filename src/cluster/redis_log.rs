@@ -21,8 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The time for which a read waits for an entry, in milliseconds. Shorter than [`TIMEOUT`].
 const BLOCK: u64 = 500;
 
-/// The most entries that one read returns.
-const READ_ENTRIES: usize = 100;
+/// The most entries that one read returns. One that returns fewer has come to the end of the log.
+pub(super) const READ_ENTRIES: usize = 100;
 
 /// The time after which the server forgets the log of a room other than `/chat` that no node uses any more, in seconds.
 const EXPIRY: u64 = 60;

@@ -8,12 +8,12 @@ use tungstenite::Message;
 
 use super::chat_checker::assert_consistent;
 use super::cluster::{
-    LOG_KEY, SNAPSHOT_KEY, enter, health, id_of, node, say, talk, three_nodes, who,
+    LOG_KEY, SNAPSHOT_KEY, enter, health, id_of, node, node_at, say, talk, three_nodes, who,
 };
 use super::crowd::{Crowd, Talker, assert_all_stayed};
 use super::redis::RedisServer;
 use super::start::assert_refused;
-use super::support::{Client, eventually, watchdog};
+use super::support::{Client, Line, eventually, watchdog};
 
 /// Appends what no node wrote to the log, and checks that the nodes stop with these words, and go on without it.
 fn assert_stops(field: &str, value: &[u8], words: &str) {
@@ -133,6 +133,31 @@ fn nodes_store_a_snapshot_for_one_that_finds_none() {
     });
     crowd.wait_for_messages(100);
     assert_all_stayed(crowd);
+}
+
+#[test]
+fn a_node_whose_first_entry_is_lost_begins_again() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    drop(node(&redis, "a"));
+    // The node reads for some seconds until it comes to its own entry. Further first entries are ignored.
+    let (_, genesis) = redis.entry("XRANGE", LOG_KEY).expect("the log has begun");
+    let script = "for _ = 1, 5000 do redis.call('XADD', KEYS[1], '*', 'e', ARGV[1]) end";
+    let eval = ["EVAL", script, "1", LOG_KEY].map(str::as_bytes);
+    redis.command(&[&eval[..], &[&genesis]].concat());
+    let line = Line::start(redis.address);
+    line.delay(Duration::from_millis(20));
+    let mut late = node_at(line.address, "late");
+    let (hello, _) = redis.entry("XREVRANGE", LOG_KEY).expect("it is there");
+    redis.command(&["XDEL", LOG_KEY, &hello]);
+    line.delay(Duration::ZERO);
+    late.wait_for_log("the first entry of this node is missing");
+    eventually("the node is healthy", || health(&late) == 200);
+    let (mut ann, _) = enter(late.address, "/chat?name=ann");
+    say(&mut ann, "hello");
+    id_of(&mut ann, "hello");
 }
 
 #[test]
