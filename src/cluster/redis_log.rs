@@ -232,13 +232,17 @@ impl RedisLog {
     }
 
     /// Stores a snapshot in place of an older one, and removes the entries that nobody needs any more. Does nothing if there is a
-    /// newer one.
+    /// newer one, or if the server has lost the entry at which it was taken: the older one is the only good one then.
     pub(super) fn store(
         &mut self,
         at: EntryId,
         snapshot: &[u8],
         trim_before: EntryId,
     ) -> Result<(), LogError> {
+        // By the connection of the next command, so nothing can be lost between them.
+        if self.entry(at)?.is_none() {
+            return Ok(());
+        }
         let mut store = cmd("XADD");
         store.arg(&self.snapshot).arg("MAXLEN").arg(1);
         store.arg(at.to_string()).arg("e").arg(snapshot);
@@ -369,3 +373,6 @@ fn entries(reply: Value) -> Result<Vec<Stored>, LogError> {
     let entries: Option<Vec<Stored>> = entries.into_iter().map(entry).collect();
     entries.ok_or(LogError::Malformed)
 }
+
+#[cfg(test)]
+mod tests;
