@@ -42,6 +42,8 @@ pub(super) struct Reader {
     no_snapshot: Option<(EntryId, Instant, bool)>,
     /// Whether this node has seen entries that the log has lost, and the room has no new life yet.
     is_renewing: bool,
+    /// The identity of the log, and the last entry that clients of this node can have seen, until the room has a new life.
+    shown: Option<(u64, EntryId)>,
 }
 
 impl Reader {
@@ -69,6 +71,7 @@ impl Reader {
             log_seen: None,
             no_snapshot: None,
             is_renewing: false,
+            shown: None,
         }
     }
 
@@ -173,6 +176,7 @@ impl Reader {
     /// The server is not available, or what it has cannot be used.
     pub(super) fn begin(&mut self) -> Result<Position, Lost> {
         let (position, room) = Position::load(&mut self.log, self.room.as_ref(), &self.config)?;
+        self.find_loss(position.members.log())?;
         self.renew_if_needed(position.members.log());
         self.log_seen = Some(position.members.log());
         let hello = Entry::Hello {
@@ -201,6 +205,9 @@ impl Reader {
         let effect = position.members.apply(id, bytes, &entry);
         let effect = effect.map_err(|_| Lost::OtherLog)?;
         position.last = id;
+        if position.incarnation.is_some() {
+            self.shown = Some((position.members.log(), id));
+        }
         self.standing
             .count(|metrics| metrics.count_read(bytes.len(), lag(id)));
         let mut steps = Vec::new();

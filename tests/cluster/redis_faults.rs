@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use rustix::process::Signal;
+use threadchat::protocol::ServerEvent;
 use tungstenite::Error;
 
 use super::chat_checker::{End, Recording, assert_consistent};
@@ -338,4 +339,33 @@ fn a_room_opens_when_redis_is_back() {
     say(&mut tea, "yes");
     id_of(&mut tea, "yes");
     id_of(&mut ann, "is anybody here?");
+}
+
+/// A machine that crashes, and takes longer to start than the nodes wait.
+#[test]
+fn what_redis_has_lost_while_it_was_away_for_long_is_noticed() {
+    let _watchdog = watchdog(110);
+    let (Some(mut primary), Some(replica)) = (RedisServer::start(), RedisServer::start()) else {
+        return;
+    };
+    let line = Line::start(primary.address);
+    let node = node_at(line.address, "a");
+    let (mut ann, before) = enter(node.address, "/chat?name=ann");
+    let replication = Line::start(primary.address);
+    replica.replicate(replication.address);
+    replication.hold();
+    say(&mut ann, "lost");
+    id_of(&mut ann, "lost");
+    primary.kill();
+    assert_eq!(ann.expect_close(), 1013);
+    eventually("the node is away", || health(&node) == 503);
+    replica.command(&["REPLICAOF", "NO", "ONE"]);
+    line.lead_to(replica.address);
+    eventually("the node is back", || health(&node) == 200);
+    let (_, after) = enter(node.address, "/chat?name=bob");
+    let epoch = |welcome: ServerEvent<'_>| match welcome {
+        ServerEvent::Welcome { epoch, .. } => epoch,
+        other => panic!("{other:?}"),
+    };
+    assert_ne!(epoch(before), epoch(after));
 }

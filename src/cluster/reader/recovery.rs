@@ -49,6 +49,30 @@ impl Reader {
         }
     }
 
+    /// Finds out whether the log has lost the last entry that this node's clients can have seen, while the server or this node
+    /// was away. A log that begins after the entry was trimmed, or is another one.
+    ///
+    /// # Errors
+    ///
+    /// The server is not available.
+    pub(super) fn find_loss(&mut self, log: u64) -> Result<(), Lost> {
+        let last = match self.shown {
+            Some((shown, last)) if shown == log && !self.is_renewing => last,
+            _ => return Ok(()),
+        };
+        let first = self.log.first().map_err(Lost::Log)?;
+        let is_trimmed = first.is_none_or(|(first, _)| first > last);
+        if !is_trimmed && self.log.entry(last).map_err(Lost::Log)?.is_none() {
+            log::error!(
+                "{}{}: it has lost entry {last} of the log",
+                self.log_prefix,
+                self.log.address()
+            );
+            self.is_renewing = true;
+        }
+        Ok(())
+    }
+
     /// Removes a log that nobody can read from its beginning, when no node has stored a snapshot for [`NO_SNAPSHOT_TIMEOUT`], nor
     /// until the attempt after that: one that knew the room would have done so at once. If the server was away meanwhile, the
     /// others have the time between the two attempts. Returns whether the log is removed, by this node or another one.
@@ -77,6 +101,9 @@ impl Reader {
         if self.is_renewing && is_same {
             let renewal = codec::encode(&Entry::Renewal { log });
             self.is_renewing = self.log.append(&renewal).is_err();
+            if !self.is_renewing {
+                self.shown = None;
+            }
         } else {
             self.is_renewing = false;
         }
