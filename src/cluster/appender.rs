@@ -54,8 +54,8 @@ pub(super) struct Appender {
     pub(super) refusals: Receiver<WhisperRefusal>,
     pub(super) standing: Arc<Standing>,
     pub(super) log_prefix: String,
-    /// The incarnation in which each client came.
-    pub(super) clients: HashMap<ConnectionId, Incarnation>,
+    /// The phase in which each client came.
+    pub(super) clients: HashMap<ConnectionId, Phase>,
     /// An event that came when the phase had changed: it belongs to the next one.
     pub(super) held: Option<Event>,
 }
@@ -79,7 +79,9 @@ impl Appender {
         loop {
             let phase = self.standing.phase();
             let is_over = match phase {
-                Phase::Joined { log, incarnation } => {
+                Phase::Joined {
+                    log, incarnation, ..
+                } => {
                     // The time between two incarnations can be shorter than a wait of this thread, and pass unseen.
                     self.return_in_flight();
                     self.serve(Term {
@@ -126,14 +128,17 @@ impl Appender {
         let event = match event {
             Event::Command(..) => return,
             Event::Connected { id, .. } => {
-                self.clients.insert(id, 0);
+                self.clients.insert(id, Phase::Away);
                 event
             }
-            Event::Disconnected { id, reason, close } => Event::Disconnected {
-                id: first_id(self.clients.remove(&id).unwrap_or(0)) | id,
-                reason,
-                close,
-            },
+            Event::Disconnected { id, reason, close } => {
+                let incarnation = self.clients.remove(&id).map_or(0, Phase::incarnation);
+                Event::Disconnected {
+                    id: first_id(incarnation) | id,
+                    reason,
+                    close,
+                }
+            }
             event => event,
         };
         self.send(event);
@@ -155,6 +160,10 @@ impl Appender {
     fn serve(&mut self, mut term: Term) -> bool {
         while self.standing.phase() == term.phase {
             let first = match self.next_event(term.next_heartbeat) {
+                Ok(event) if self.standing.phase() != term.phase => {
+                    self.held = Some(event);
+                    break;
+                }
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -207,13 +216,13 @@ impl Appender {
     fn identify(&mut self, event: Event, term: &Term) -> Option<Event> {
         let client = match &event {
             Event::Connected { id, .. } => {
-                self.clients.insert(*id, term.incarnation);
+                self.clients.insert(*id, term.phase);
                 *id
             }
             Event::Command(id, ..) | Event::Idle(id) | Event::Disconnected { id, .. } => *id,
             _ => return Some(event),
         };
-        if self.clients.get(&client) != Some(&term.incarnation) {
+        if self.clients.get(&client) != Some(&term.phase) {
             self.refuse_event(event);
             return None;
         }

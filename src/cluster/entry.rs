@@ -9,7 +9,8 @@ use crate::protocol::ClientCommand;
 /// The bits of a [`ConnectionId`] that count the connections of an incarnation. Those above are the incarnation.
 const CLIENT_BITS: u32 = 40;
 
-/// The number of a node's stay in the log: a new one at each start, and after each loss. None is used twice.
+/// The number of a node's stay in the log: a new one at each start, and after each loss. None is used twice, unless the log has
+/// lost the entry with which it began.
 pub(super) type Incarnation = u32;
 
 /// The most incarnations of a log, by the bits that a [`ConnectionId`] has for them.

@@ -287,7 +287,7 @@ impl Reader {
             Verdict::Admitted(incarnation) if is_own => {
                 self.is_first = false;
                 position.incarnation = Some(incarnation);
-                self.standing.join(position.members.log(), incarnation);
+                (self.standing).join(position.members.log(), incarnation, position.token);
                 log::info!(
                     "{}{}: this node is {name}, incarnation {incarnation}",
                     self.log_prefix,

@@ -22,12 +22,27 @@ pub(super) const PAUSES: (Duration, Duration) =
 pub(super) enum Phase {
     /// The room has not been admitted yet.
     Starting,
-    /// The room is part of the log.
-    Joined { log: u64, incarnation: Incarnation },
+    /// The room is part of the log. A log that has lost entries can give the same number again, but the token of an incarnation
+    /// is another one each time.
+    Joined {
+        log: u64,
+        incarnation: Incarnation,
+        token: u64,
+    },
     /// The room has lost its place, and tries to come back.
     Away,
     /// The room has no clients any more, or the server shuts down.
     Ended,
+}
+
+impl Phase {
+    /// Returns the number of the incarnation, or 0 if there is none.
+    pub(super) fn incarnation(self) -> Incarnation {
+        match self {
+            Phase::Joined { incarnation, .. } => incarnation,
+            Phase::Starting | Phase::Away | Phase::Ended => 0,
+        }
+    }
 }
 
 /// The standing, behind a lock that is taken for each batch and never held while waiting for anything else.
@@ -74,11 +89,15 @@ impl Standing {
     }
 
     /// Begins an incarnation, unless the room has ended.
-    pub(super) fn join(&self, log: u64, incarnation: Incarnation) {
+    pub(super) fn join(&self, log: u64, incarnation: Incarnation, token: u64) {
         let mut state = self.lock();
         if state.phase != Phase::Ended {
             (state.applied, state.statement, state.lost) = (0, None, None);
-            state.phase = Phase::Joined { log, incarnation };
+            state.phase = Phase::Joined {
+                log,
+                incarnation,
+                token,
+            };
             state.metrics.incarnation = incarnation.into();
         }
         drop(state);
@@ -191,10 +210,11 @@ mod tests {
     #[test]
     fn an_incarnation_that_has_ended_is_not_given_up() {
         let standing = Standing::new();
-        standing.join(1000, 1);
+        standing.join(1000, 1, 7);
         let first = standing.phase();
         standing.leave();
-        standing.join(1000, 2);
+        // The log has lost the first one, and gives its number again.
+        standing.join(1000, 1, 8);
         standing.give_up(first, Lost::OtherLog);
         assert_eq!(standing.take_lost(), None);
         standing.give_up(standing.phase(), Lost::OtherLog);
@@ -204,7 +224,7 @@ mod tests {
     #[test]
     fn a_reason_for_which_the_room_has_left_does_not_end_its_next_incarnation() {
         let standing = Standing::new();
-        standing.join(1000, 1);
+        standing.join(1000, 1, 7);
         standing.give_up(standing.phase(), Lost::OtherLog);
         standing.leave();
         assert_eq!(standing.take_lost(), None);

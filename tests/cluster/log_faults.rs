@@ -161,6 +161,33 @@ fn a_node_whose_first_entry_is_lost_begins_again() {
 }
 
 #[test]
+fn a_node_that_gets_its_number_again_after_a_loss_takes_clients() {
+    let _watchdog = watchdog(110);
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    drop(node(&redis, "first"));
+    let (last, _) = redis
+        .entry("XREVRANGE", LOG_KEY)
+        .expect("the log has begun");
+    let line = Line::start(redis.address);
+    let mut node = node_at(line.address, "a");
+    // When it has sent a heartbeat, the next one is a second away, and it is back before.
+    let length = || redis.number(&["XLEN", LOG_KEY]);
+    let before = length();
+    eventually("there is a heartbeat", || length() > before);
+    let script = "for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+')) \
+        do redis.call('XDEL', KEYS[1], entry[1]) end";
+    redis.command(&["EVAL", script, "1", LOG_KEY, &last]);
+    line.cut();
+    node.wait_for_log("has lost entry");
+    node.wait_for_log("incarnation 2");
+    let (mut ann, _) = enter(node.address, "/chat?name=ann");
+    say(&mut ann, "hello");
+    id_of(&mut ann, "hello");
+}
+
+#[test]
 fn a_clock_that_jumps_sends_nobody_away() {
     let _watchdog = watchdog(110);
     let Some((redis, nodes)) = three_nodes() else {

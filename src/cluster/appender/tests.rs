@@ -23,6 +23,13 @@ fn batch(incarnation: Incarnation, sequence: u64) -> InFlight {
     }
 }
 
+/// Waits until the batch is returned to the dispatcher.
+fn assert_returned(inbox: &Receiver<Event>, sequence: u64) {
+    let event = inbox.recv_timeout(SOON);
+    let is_it = |event: &Event| matches!(event, Event::Disconnected { id, .. } if *id == sequence);
+    assert!(event.is_ok_and(|event| is_it(&event)), "batch {sequence}");
+}
+
 #[test]
 fn batches_of_an_earlier_incarnation_are_returned_if_the_time_between_passes_unseen() {
     let address = ClusterAddress::parse("unix:/nowhere/redis.sock?name=a").expect("it is valid");
@@ -31,8 +38,9 @@ fn batches_of_an_earlier_incarnation_are_returned_if_the_time_between_passes_uns
         let sent = in_flight.0.try_send(batch(1, sequence));
         assert!(sent.is_ok(), "there is room for batch {sequence}");
     }
+    let on_their_way = in_flight.0.clone();
     let standing = Arc::new(Standing::new());
-    standing.join(1000, 2);
+    standing.join(1000, 2, 7);
     let ((queue_end, queue), (dispatcher, inbox)) = (unbounded(), unbounded());
     let appender = Appender {
         log: RedisLog::new(&address, None),
@@ -47,11 +55,13 @@ fn batches_of_an_earlier_incarnation_are_returned_if_the_time_between_passes_uns
     };
     let appender = thread::spawn(move || appender.run());
     for sequence in 0..IN_FLIGHT as u64 {
-        let event = inbox.recv_timeout(SOON);
-        let is_next =
-            |event: &Event| matches!(event, Event::Disconnected { id, .. } if *id == sequence);
-        assert!(event.is_ok_and(|event| is_next(&event)), "batch {sequence}");
+        assert_returned(&inbox, sequence);
     }
+    // A log that has lost the incarnation gives its number again.
+    let sent = on_their_way.try_send(batch(2, 100));
+    assert!(sent.is_ok(), "there is room again");
+    standing.join(1000, 2, 8);
+    assert_returned(&inbox, 100);
     standing.end();
     drop(queue_end);
     appender.join().expect("it does not panic");
