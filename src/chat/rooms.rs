@@ -204,6 +204,9 @@ impl Rooms {
         #[cfg(feature = "cluster")]
         let entrance = (entrance.replicated(Some(name), self.0.replicate.as_deref(), capacity))
             .map_err(|error| EnterError::Spawn(io::Error::other(error)))?;
+        if others.shutting_down {
+            entrance.begin_shutdown();
+        }
         Ok(Entry {
             entrance,
             visits: 0,
@@ -372,23 +375,4 @@ fn start_dispatcher(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_miss_no_room_that_ends() {
-        let (rooms, _dispatchers) = Rooms::start(Config::default(), ()).expect("a thread");
-        let lobby: RoomName = "lobby".parse().expect("a valid name");
-        for _ in 0..500 {
-            let visit = rooms.enter(Some(&lobby)).expect("there is room for it");
-            let (inboxes, _) = rooms.inboxes_and_sum();
-            assert_eq!(inboxes.len(), 2);
-            drop(inboxes);
-            drop(visit);
-            let (inboxes, _) = rooms.inboxes_and_sum();
-            assert_eq!(inboxes.len(), 1);
-            // What its dispatcher has counted is in the sum.
-            assert_eq!(rooms.0.tally.state().running, 0);
-        }
-    }
-}
+mod tests;
