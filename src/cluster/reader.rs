@@ -1,5 +1,6 @@
 //! The thread that reads a room's log and passes every entry to the dispatcher.
 
+mod pauses;
 mod recovery;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use self::recovery::ReturnPauses;
+use self::pauses::ReturnPauses;
 use super::appender::{IN_FLIGHT, InFlight};
 use super::codec;
 use super::entry::{Batch, Entry, Node, first_id, last_id};
