@@ -49,8 +49,10 @@ fn drain(clients: &[RawClient], stop: &AtomicBool) -> (u64, usize) {
 fn flood_to_a_thousand_does_not_delay_others() {
     let _watchdog = watchdog(240);
     raise_nofile_limit();
-    // A backlog for some seconds in which the receiving thread does not run.
-    let server = ServerProcess::start(&["--max-connections", "1100", "--max-backlog", "16777216"]);
+    // A backlog for some seconds in which the receiving thread does not run. No Pings, because that thread answers none.
+    let options = "--max-connections 1100 --max-backlog 16777216 --ping 0";
+    let options: Vec<&str> = options.split(' ').collect();
+    let server = ServerProcess::start(&options);
     let receivers: Vec<RawClient> = (0..RECEIVERS)
         .map(|_| RawClient::upgraded(server.address, "/chat"))
         .collect();
