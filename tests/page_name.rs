@@ -133,6 +133,8 @@ fn names_of_any_script_are_kept_completed_and_mentioned() {
     page.wait_for_entry("notice", "You left the chat.");
     page.value("document.getElementById('reconnect').click()");
     page.wait_for_entry("notice", "Reconnected as Jürgen. 2 users here.");
+    // The names come after the greeting.
+    page.wait_until("document.querySelectorAll('#names li').length === 2");
     page.value("document.getElementById('text').value = '/w zoE\u{308}'");
     page.press("Tab", 9, "");
     page.wait_until("document.getElementById('text').value === '/w Zoë '");
