@@ -54,7 +54,6 @@ fn client_on_a_slow_line_outlives_pings_and_writes_that_wait() {
     const MESSAGES: usize = 350;
     // Two and a half write timeouts.
     const SLOW_TIME: Duration = Duration::from_secs(25);
-    let _guard = one_at_a_time();
     let _watchdog = watchdog(120);
     let mut server = ServerProcess::start(&["--ping", "2"]);
     let mut sender = Client::join(server.address);
