@@ -197,11 +197,7 @@ impl RedisLog {
         let replies = self.checked(replies)?;
         let [known, new] = <[Value; 2]>::try_from(replies).map_err(|_| LogError::Malformed)?;
         if entries(known)?.is_empty() {
-            return Err(match self.first()? {
-                None => LogError::Missing,
-                Some((first, _)) if first > last => LogError::Trimmed(last),
-                Some(_) => LogError::LostEntry(last),
-            });
+            return Err(self.absence(last)?);
         }
         match new {
             Value::Nil => Ok(Vec::new()),
@@ -212,6 +208,27 @@ impl RedisLog {
             },
             _ => Err(LogError::Malformed),
         }
+    }
+
+    /// Checks that the last entry that was applied is still there.
+    ///
+    /// # Errors
+    ///
+    /// It is not, or the server is not available.
+    pub(super) fn check(&mut self, last: EntryId) -> Result<(), LogError> {
+        match self.entry(last)? {
+            Some(_) => Ok(()),
+            None => Err(self.absence(last)?),
+        }
+    }
+
+    /// Returns why the last entry that was applied is not there any more.
+    fn absence(&mut self, last: EntryId) -> Result<LogError, LogError> {
+        Ok(match self.first()? {
+            None => LogError::Missing,
+            Some((first, _)) if first > last => LogError::Trimmed(last),
+            Some(_) => LogError::LostEntry(last),
+        })
     }
 
     /// Returns the newest snapshot and the id of the entry that it stands at.

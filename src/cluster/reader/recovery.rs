@@ -8,6 +8,7 @@ use crate::cluster::entry::Entry;
 use crate::cluster::lost::Lost;
 use crate::cluster::members::EntryId;
 use crate::cluster::position::Position;
+use crate::cluster::redis_log::LogError;
 
 /// The time for the other nodes to store a snapshot for one that finds none. They do so with the next entry.
 const NO_SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,15 +34,14 @@ impl Reader {
             Some((shown, last)) if shown == log && !self.is_renewing => last,
             _ => return Ok(()),
         };
-        let first = self.log.first().map_err(Lost::Log)?;
-        let is_trimmed = first.is_none_or(|(first, _)| first > last);
-        if !is_trimmed && self.log.entry(last).map_err(Lost::Log)?.is_none() {
-            log::error!(
-                "{}{}: it has lost entry {last} of the log",
-                self.log_prefix,
-                self.log.address()
-            );
-            self.is_renewing = true;
+        match self.log.check(last) {
+            Err(error @ LogError::LostEntry(_)) => {
+                let address = self.log.address();
+                log::error!("{}{address}: it {error}", self.log_prefix);
+                self.is_renewing = true;
+            }
+            Ok(()) | Err(LogError::Missing | LogError::Trimmed(_)) => {}
+            Err(error) => return Err(Lost::Log(error)),
         }
         Ok(())
     }
