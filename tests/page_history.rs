@@ -9,7 +9,7 @@ use std::thread;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::browser::Page;
+use support::browser::{Page, cut};
 use support::{Browser, Client, Line, ServerProcess, TestServer, config};
 use threadchat::Config;
 
@@ -44,16 +44,6 @@ fn wait_for_field(page: &mut Page, text: &str) {
         "document.getElementById('text').value === {}",
         json!(text)
     ));
-}
-
-/// Ends all connections of the line. The page does not connect again before the test asks it to.
-fn cut(page: &mut Page, line: &Line) {
-    page.value(
-        "{ window.setTimer ??= setTimeout; \
-         window.setTimeout = (callback, delay) => delay >= 250 ? 0 : setTimer(callback, delay) }",
-    );
-    line.cut();
-    page.wait_until("document.body.dataset.status === 'disconnected'");
 }
 
 fn reconnect(page: &mut Page) {

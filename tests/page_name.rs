@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::browser::cut;
 use support::{Browser, Client, Line, TestServer, chat_page, config, eventually};
 use threadchat::Config;
 
@@ -85,12 +86,7 @@ fn messages_address_the_user_by_a_name_that_is_not_back_yet() {
     page.enter("name", "alice");
     page.wait_for_entry("notice", "You are now alice.");
     // Another client takes the name, as the lost connection would keep it until a ping times out.
-    page.value(
-        "{ window.setTimer = setTimeout; \
-         window.setTimeout = (callback, delay) => delay >= 250 ? 0 : setTimer(callback, delay) }",
-    );
-    line.cut();
-    page.wait_until("document.body.dataset.status === 'disconnected'");
+    cut(&mut page, &line);
     let mut other = server.client();
     eventually("the name is free", || {
         other.send_text("/nick alice");

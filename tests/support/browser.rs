@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use super::{Client, TIMEOUT, TestServer, Watchdog, client, watchdog};
+use super::{Client, Line, TIMEOUT, TestServer, Watchdog, client, watchdog};
 
 /// A browser with a new profile, for a test of at most three minutes. Dropping it ends the browser and removes the profile.
 pub struct Browser {
@@ -32,6 +32,16 @@ pub fn chat_page() -> Option<(Browser, TestServer, Page)> {
     let server = TestServer::start();
     let page = browser.chat(server.address);
     Some((browser, server, page))
+}
+
+/// Ends all connections of the line. The page does not connect again before the test asks it to.
+pub fn cut(page: &mut Page, line: &Line) {
+    page.value(
+        "{ window.setTimer ??= setTimeout; \
+         window.setTimeout = (callback, delay) => delay >= 250 ? 0 : setTimer(callback, delay) }",
+    );
+    line.cut();
+    page.wait_until("document.body.dataset.status === 'disconnected'");
 }
 
 /// A DevTools WebSocket with at most one call at a time.
