@@ -18,7 +18,7 @@
 //!
 //! - The dispatcher waits for neither. If the server is away, batches wait in the append thread, events in its queue, and then
 //!   clients in their connections' threads.
-//! - The lock of their [`Standing`](standing::Standing) is taken for a batch or an entry, and never held while waiting.
+//! - The lock of their [`Standing`] is taken for a batch or an entry, and never held while waiting.
 //! - Exactly once: an append whose reply is lost is repeated, and every node ignores a batch whose sequence it has seen.
 
 mod appender;
